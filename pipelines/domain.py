@@ -1,0 +1,242 @@
+"""The words of this product as types: what flows between the stages.
+
+document → parse → chunk → embed → index:  Document, Block, Chunk, Vector
+question → gateway → workflow → retrieve → generate → stream:  Question, Passage, Citation, Prompt, AnswerEvent
+
+Everything here is frozen; nothing here knows a vendor, HTTP or the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+EVERYONE = "everyone"
+"""The access scope of a document that anybody who may chat may read."""
+
+Vector = npt.NDArray[np.float32]
+"""The numbers for one chunk or one question: shape (dimensions,), L2-normalised."""
+
+
+def user_scope(user_id: str) -> str:
+    """The access scope that only this user holds."""
+    return f"user:{user_id}"
+
+
+def group_scope(group_id: str) -> str:
+    """The access scope that the members of this group hold."""
+    return f"group:{group_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who asks. `groups` are group ids, never names: names may contain the separator of the header they come in."""
+
+    id: str
+    groups: tuple[str, ...] = ()
+    name: str = ""
+
+    def scopes(self) -> tuple[str, ...]:
+        """Every access scope this user holds, in a stable order."""
+        own = (user_scope(self.id),) if self.id else ()
+        return (EVERYONE, *own, *sorted(group_scope(group) for group in self.groups))
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a person put in.
+
+    `id` follows from where it came from (`origin`), so the same file put in again is the same document;
+    `content_hash` (SHA-256, hex) tells whether its bytes have changed.
+    """
+
+    id: str
+    title: str
+    origin: str
+    media_type: str
+    content_hash: str
+    size: int
+    access: tuple[str, ...] = (EVERYONE,)
+
+
+BlockKind = Literal["heading", "paragraph", "list", "table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A run of text that a parser kept together, with its place.
+
+    `page` counts from 1 and is None where the format has no pages. `section` is the path of headings above it.
+    A `table` block carries one row per line; `header` repeats the table's header row so that a row can be split off.
+    """
+
+    text: str
+    kind: BlockKind = "paragraph"
+    page: int | None = None
+    section: tuple[str, ...] = ()
+    header: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDocument:
+    """A document's text in reading order. `title` is what the document calls itself, or empty."""
+
+    blocks: tuple[Block, ...]
+    title: str = ""
+    pages: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document with its place. `id` is deterministic (UUIDv5 of document, content hash, ordinal, text)."""
+
+    id: str
+    document_id: str
+    ordinal: int
+    text: str
+    title: str
+    section: tuple[str, ...] = ()
+    page: int | None = None
+
+    @property
+    def context(self) -> str:
+        """The text that is embedded: where the chunk stands, then what it says."""
+        place = " › ".join((self.title, *self.section))
+        return f"{place}\n{self.text}" if place else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedDocument:
+    """A document as the index knows it."""
+
+    document: Document
+    chunks: int
+    pages: int | None
+    indexed_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk that retrieval returned. `score` orders passages; `relevance` is 0..1 for people to read."""
+
+    chunk: Chunk
+    document: Document
+    score: float
+    relevance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The last user turn plus what is needed to understand it."""
+
+    text: str
+    user: User
+    history: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The exact messages sent to the model: `system` and one user message, context first and question last."""
+
+    system: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A numbered link from an answer to one page of one document, with the passages quoted from it."""
+
+    number: int
+    document_id: str
+    page: int | None
+    name: str
+    passages: tuple[str, ...]
+    relevances: tuple[float, ...]
+
+    @property
+    def key(self) -> str:
+        """Distinct per number: Open WebUI counts distinct keys to number its citations."""
+        return f"{self.document_id}#{self.page or 0}"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one model call. `estimated` when the provider did not report them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    estimated: bool = False
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time of one answer went, in milliseconds; None where a stage did not run."""
+
+    total_ms: float | None = None
+    ttft_ms: float | None = None
+    workflow_ms: float | None = None
+    understand_ms: float | None = None
+    embed_ms: float | None = None
+    search_ms: float | None = None
+    retrieve_ms: float | None = None
+    model_ttft_ms: float | None = None
+    model_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusEvent:
+    """What is being done, for the reader to see while waiting."""
+
+    description: str
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CitationsEvent:
+    """The citations of the answer that follows, in the order of their numbers."""
+
+    citations: Sequence[Citation]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEvent:
+    """A piece of the answer's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoneEvent:
+    """The end of a whole answer."""
+
+    model: str = ""
+    usage: Usage | None = None
+    cost_usd: float | None = None
+    timings: Timings = field(default_factory=Timings)
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEvent:
+    """The end of an answer that did not come out whole: never followed by anything."""
+
+    message: str
+    code: str
+
+
+AnswerEvent = StatusEvent | CitationsEvent | TokenEvent | DoneEvent | ErrorEvent

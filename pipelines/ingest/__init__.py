@@ -1,0 +1,1 @@
+"""The way of a document: fetch → parse → chunk → embed → index. `run.py` reads as that path."""

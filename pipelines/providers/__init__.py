@@ -1,0 +1,1 @@
+"""Who runs the models: one file a vendor, one contract (`base.py`)."""

@@ -1,0 +1,97 @@
+"""What a chat model and an embedding model are to the rest of the product.
+
+An adapter owns its vendor's client, its wire format and the translation of its errors
+(`ModelUnavailable`, `ModelFailed`, `UnknownModel`, `Busy`, `DeadlineExceeded`). Nothing else imports a vendor.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.domain import Message, Usage
+
+InputType = Literal["question", "document"]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateOptions:
+    """What a caller may ask of a model; None leaves it to the model."""
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of text as the model produced it."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of a model's text: why it ended, and what the provider says it used (None where it does not say)."""
+
+    reason: Literal["stop", "length"] = "stop"
+    usage: Usage | None = None
+
+
+ChatDelta = TextDelta | Finish
+
+
+class ChatProvider(ABC):
+    """Runs chat models. One instance serves all its models and all requests; it is safe for concurrent use."""
+
+    name: str
+    """The first half of a model id, `<provider>/<model>`."""
+
+    @abstractmethod
+    def stream(
+        self, model: str, messages: Sequence[Message], *, options: GenerateOptions
+    ) -> AsyncIterator[ChatDelta]:
+        """Yield the model's text as it is produced, then exactly one `Finish`.
+
+        Closing the iterator (`aclose`) closes the connection to the model at once.
+
+        Raises:
+            UnknownModel: the provider does not have the model; the message says how to get it.
+            ModelUnavailable: no connection, or the provider says it is not ready.
+            ModelFailed: it answered with an error, or broke off before its end.
+            Busy: it is throttling; `retry_after` where it says so.
+        """
+
+    @abstractmethod
+    async def check(self) -> None:
+        """Return when the provider answers; raise `ModelUnavailable` with what to do when it does not."""
+
+    @abstractmethod
+    async def models(self) -> Sequence[str]:
+        """The model names it has now; raises as `check` does."""
+
+    async def close(self) -> None:
+        """Release connections."""
+        return None
+
+
+class EmbeddingProvider(ABC):
+    """Turns text into vectors. Thread-safe; blocking (it computes), so the answer path calls it in a worker thread."""
+
+    name: str
+    """Identifies model and back end; an index built with one name is not searched with another."""
+    dimensions: int
+    max_tokens: int
+    """The longest input it reads; chunks are cut to fit."""
+
+    @abstractmethod
+    def embed(self, texts: Sequence[str], *, input_type: InputType) -> npt.NDArray[np.float32]:
+        """Return L2-normalised vectors of shape (len(texts), dimensions), in the order of `texts`."""
+
+    @abstractmethod
+    def count_tokens(self, text: str) -> int:
+        """How many of `max_tokens` this text takes, special tokens included."""

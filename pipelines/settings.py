@@ -1,0 +1,117 @@
+"""Every setting of the product, read from the environment and `.env` in this one place.
+
+The native run, compose and ECS differ in these values, never in code.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PLACEHOLDER = "change-me"
+"""What `.env.example` holds where a secret belongs; starting on it is refused."""
+
+SECRETS = (
+    "gateway_api_key",
+    "internal_api_key",
+    "identity_secret",
+    "webhook_api_key",
+)
+
+
+class Settings(BaseSettings):
+    """Typed, bounded, and complete: a half-configured part is refused at start with the name of the variable."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    # --- secrets: written by `make up` -------------------------------------------------------------------------------
+    gateway_api_key: SecretStr = Field(description="The key of Open WebUI's connection; needs a signed identity too")
+    client_api_key: SecretStr | None = Field(
+        default=None, description="A key for other OpenAI clients; they read only what is open to everyone"
+    )
+    internal_api_key: SecretStr = Field(description="n8n and the command line show it to pipelines")
+    webhook_api_key: SecretStr = Field(description="pipelines shows it to n8n's webhook")
+    identity_secret: SecretStr = Field(description="Open WebUI signs the reader's identity with it (HS256)")
+    n8n_api_key_file: Path | None = Field(
+        default=None, description="File with the n8n API key that may stop executions; written by provisioning"
+    )
+
+    # --- parts -------------------------------------------------------------------------------------------------------
+    bind_host: str = Field(default="127.0.0.1", description="The address pipelines listens on")
+    pipelines_port: int = Field(default=8000, ge=1, le=65535)
+    pipelines_url: str = Field(default="http://127.0.0.1:8000", description="Where n8n and Open WebUI find pipelines")
+    n8n_url: str = Field(default="http://127.0.0.1:5678", description="Where pipelines finds n8n")
+    open_webui_url: str = Field(default="http://127.0.0.1:3000", description="Where pipelines finds Open WebUI")
+    state_dir: Path = Field(default=Path(".ragline"), description="Everything the product keeps on this machine")
+
+    # --- model -------------------------------------------------------------------------------------------------------
+    llm_provider: Literal["auto", "ollama", "openai", "extractive"] = Field(
+        default="auto", description="Who answers. auto: Ollama if it answers and has a model, else extractive"
+    )
+    llm_model: str = Field(default="", description="The model's name at its provider; empty: the provider's first")
+    llm_choices: str = Field(
+        default="", description="More models offered in Open WebUI's list, as provider/model separated by commas"
+    )
+    llm_fallback: str = Field(
+        default="extractive/quotes",
+        description="Tried in this order, before the first token only, when the model cannot answer",
+    )
+    ollama_base_url: str = "http://127.0.0.1:11434"
+    ollama_num_parallel: int = Field(default=4, ge=1, le=512, description="As many requests at once as Ollama serves")
+    openai_base_url: str = Field(default="", description="An OpenAI-compatible server: vLLM, LiteLLM, anything")
+    openai_api_key: SecretStr = SecretStr("")
+    openai_num_parallel: int = Field(default=64, ge=1, le=4096)
+    llm_queue: int = Field(default=64, ge=0, le=10_000, description="How many wait for a model before 429")
+    llm_connect_timeout_s: float = Field(default=5, gt=0, le=60)
+    llm_first_token_timeout_s: float = Field(
+        default=120, gt=0, le=900, description="A model on a CPU reads the prompt for tens of seconds"
+    )
+    llm_idle_timeout_s: float = Field(default=45, gt=0, le=600, description="The longest silence between two tokens")
+    prices_file: Path = Field(default=Path(__file__).parent / "prices.json")
+
+    # --- retrieval ---------------------------------------------------------------------------------------------------
+    embedding_model: str = Field(
+        default="all-MiniLM-L6-v2", description="all-MiniLM-L6-v2 (carried by a package) or a folder with a model"
+    )
+    embedding_backend: Literal["onnx", "torch"] = Field(
+        default="onnx", description="onnx: same vectors, several times faster on a CPU, no torch at run time"
+    )
+    embedding_threads: int = Field(default=1, ge=1, le=64)
+    retrieve_limit: int = Field(default=6, ge=1, le=50, description="Passages in a prompt")
+    max_document_mb: int = Field(default=100, ge=1, le=2048)
+
+    # --- answer path -------------------------------------------------------------------------------------------------
+    workflow_path: str = Field(default="answer-question", description="The webhook path of the answering workflow")
+    answer_deadline_s: float = Field(default=300, gt=1, le=3600, description="After that an answer ends with an error")
+    workflow_idle_timeout_s: float = Field(
+        default=40, gt=1, le=600, description="n8n sends a keepalive every 30 s; silence beyond this is a dead stream"
+    )
+    max_request_kb: int = Field(default=512, ge=16, le=16_384)
+    max_question_chars: int = Field(default=32_000, ge=100, le=1_000_000)
+    history_turns: int = Field(default=6, ge=0, le=50, description="Earlier turns that go into the prompt")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator(*SECRETS)
+    @classmethod
+    def _refuse_placeholder(cls, value: SecretStr) -> SecretStr:
+        secret = value.get_secret_value()
+        if secret == PLACEHOLDER or len(secret) < 16:
+            raise ValueError("is a placeholder or shorter than 16 characters; `make up` writes .env with real secrets")
+        return value
+
+    @model_validator(mode="after")
+    def _refuse_half_configured(self) -> Settings:
+        if self.llm_provider == "openai" and not (self.openai_base_url and self.llm_model):
+            raise ValueError("LLM_PROVIDER=openai needs OPENAI_BASE_URL and LLM_MODEL")
+        return self
+
+    def offered_models(self) -> tuple[str, ...]:
+        """The model ids of `LLM_CHOICES`."""
+        return tuple(choice.strip() for choice in self.llm_choices.split(",") if choice.strip())
+
+    def fallback_models(self) -> tuple[str, ...]:
+        """The model ids of `LLM_FALLBACK`, in order."""
+        return tuple(choice.strip() for choice in self.llm_fallback.split(",") if choice.strip())

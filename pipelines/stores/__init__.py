@@ -1,0 +1,1 @@
+"""Where things are kept: one file a vendor, one contract (`base.py`)."""
