@@ -5,8 +5,9 @@ The native run, compose and ECS differ in these values, never in code.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,6 +21,15 @@ SECRETS = (
     "identity_secret",
     "webhook_api_key",
 )
+
+PASSED_ON = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    }
+)
+"""What the parts inherit from the shell that starts them: nothing that could change what they do."""
 
 
 class Settings(BaseSettings):
@@ -41,10 +51,20 @@ class Settings(BaseSettings):
 
     # --- parts -------------------------------------------------------------------------------------------------------
     bind_host: str = Field(default="127.0.0.1", description="The address pipelines listens on")
+    open_webui_port: int = Field(default=3000, ge=1, le=65535)
+    n8n_port: int = Field(default=5678, ge=1, le=65535)
     pipelines_port: int = Field(default=8000, ge=1, le=65535)
-    pipelines_url: str = Field(default="http://127.0.0.1:8000", description="Where n8n and Open WebUI find pipelines")
-    n8n_url: str = Field(default="http://127.0.0.1:5678", description="Where pipelines finds n8n")
-    open_webui_url: str = Field(default="http://127.0.0.1:3000", description="Where pipelines finds Open WebUI")
+    pipelines_url: str = Field(
+        default_factory=lambda data: _on_this_machine(data, "pipelines_port"),
+        description="Where n8n and Open WebUI find pipelines",
+    )
+    n8n_url: str = Field(
+        default_factory=lambda data: _on_this_machine(data, "n8n_port"), description="Where pipelines finds n8n"
+    )
+    open_webui_url: str = Field(
+        default_factory=lambda data: _on_this_machine(data, "open_webui_port"),
+        description="Where people open Open WebUI, and where provisioning finds it",
+    )
     state_dir: Path = Field(default=Path(".ragline"), description="Everything the product keeps on this machine")
 
     # --- model -------------------------------------------------------------------------------------------------------
@@ -97,10 +117,7 @@ class Settings(BaseSettings):
     @field_validator(*SECRETS)
     @classmethod
     def _refuse_placeholder(cls, value: SecretStr) -> SecretStr:
-        secret = value.get_secret_value()
-        if secret == PLACEHOLDER or len(secret) < 16:
-            raise ValueError("is a placeholder or shorter than 16 characters; `make up` writes .env with real secrets")
-        return value
+        return _strong(value, 16)
 
     @model_validator(mode="after")
     def _refuse_half_configured(self) -> Settings:
@@ -115,3 +132,62 @@ class Settings(BaseSettings):
     def fallback_models(self) -> tuple[str, ...]:
         """The model ids of `LLM_FALLBACK`, in order."""
         return tuple(choice.strip() for choice in self.llm_fallback.split(",") if choice.strip())
+
+
+class StackSettings(Settings):
+    """What the parts beside pipelines are started with.
+
+    Read by the native run and by provisioning. Apart from `Settings`, so that pipelines itself never holds the
+    passwords of its neighbours.
+    """
+
+    # --- secrets: written by `make up` -------------------------------------------------------------------------------
+    open_webui_admin_password: SecretStr = Field(description="Signs the administrator in to Open WebUI")
+    open_webui_secret_key: SecretStr = Field(description="Open WebUI signs its sessions with it")
+    n8n_owner_password: SecretStr = Field(description="Signs the owner in to n8n's editor")
+    n8n_encryption_key: SecretStr = Field(description="n8n encrypts its credentials with it: back it up")
+    postgres_password: SecretStr = Field(description="Of the PostgreSQL that the native run starts")
+
+    # --- parts -------------------------------------------------------------------------------------------------------
+    open_webui_admin_email: str = "admin@example.org"
+    n8n_owner_email: str = "owner@example.org"
+    n8n_broker_port: int = Field(default=5679, ge=1, le=65535, description="Between n8n and its task runner")
+    postgres_port: int = Field(default=5432, ge=1, le=65535)
+    database_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="A PostgreSQL 16 or newer whose user may create databases; empty: the native run starts its own",
+    )
+
+    @field_validator("open_webui_secret_key", "n8n_encryption_key", "postgres_password")
+    @classmethod
+    def _refuse_weak_secret(cls, value: SecretStr) -> SecretStr:
+        return _strong(value, 16)
+
+    @field_validator("open_webui_admin_password", "n8n_owner_password")
+    @classmethod
+    def _refuse_weak_password(cls, value: SecretStr) -> SecretStr:
+        return _strong(value, 8)
+
+    @field_validator("database_url")
+    @classmethod
+    def _refuse_other_databases(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        if url and not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql://")
+        return value
+
+
+def inherited_environment(*, everything: bool = False) -> dict[str, str]:
+    """What a process started here gets of the environment: the few things every program needs, or all of it."""
+    return {name: value for name, value in os.environ.items() if everything or name in PASSED_ON}
+
+
+def _strong(value: SecretStr, length: int) -> SecretStr:
+    secret = value.get_secret_value()
+    if secret == PLACEHOLDER or len(secret) < length:
+        raise ValueError(f"is a placeholder or shorter than {length} characters; `make up` writes .env with real ones")
+    return value
+
+
+def _on_this_machine(data: dict[str, Any], port: str) -> str:
+    return f"http://127.0.0.1:{data[port]}"
