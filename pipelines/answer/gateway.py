@@ -1,0 +1,137 @@
+"""The gateway: what Open WebUI and any other OpenAI client talk to.
+
+`GET /v1/models`, `POST /v1/chat/completions` (streaming and not) and `POST /answer`, the measurement form of the same
+stream. One chat turn is one run of the workflow; Open WebUI's title, tag and follow-up tasks never reach it.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from pipelines.answer.event_stream import EventStream, while_connected
+from pipelines.answer.generate import ModelRouter
+from pipelines.answer.identity import TASK_HEADER, Identity
+from pipelines.answer.offer import ModelOffer
+from pipelines.answer.read_request import AnswerBody, ChatBody, Limits, read_body
+from pipelines.answer.run import AnswerPath, AnswerRequest
+from pipelines.answer.stream import (
+    Envelope,
+    MeasuredRenderer,
+    OpenAIRenderer,
+    Renderer,
+    completion,
+    measure_headers,
+    rendered,
+)
+from pipelines.answer.tasks import run_task
+from pipelines.domain import AnswerEvent, Citation, CitationsEvent, DoneEvent, ErrorEvent, TokenEvent
+
+Answering = AsyncGenerator[AnswerEvent, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Everything the gateway's routes need."""
+
+    identity: Identity
+    path: AnswerPath
+    router: ModelRouter
+    offer: ModelOffer
+    limits: Limits
+    replica_id: str = socket.gethostname()
+
+    async def models(self, request: Request) -> Response:
+        """List the models a person may choose from."""
+        self.identity.admit(request.headers)
+        return JSONResponse({"object": "list", "data": self.offer.listing()})
+
+    async def chat(self, request: Request) -> Response:
+        """Answer one chat turn, or one of Open WebUI's tasks."""
+        started = time.perf_counter()
+        user = self.identity.user(request.headers)
+        body = await read_body(request, ChatBody, self.limits)
+        model = self.offer.resolve(body.model)
+        if task := request.headers.get(TASK_HEADER, ""):
+            return await self._task(task, body, model)
+        question = body.question(user, self.limits)
+        asked = AnswerRequest(question=question, model=model, request_id=uuid.uuid4().hex, started=started)
+        envelope = Envelope(request_id=asked.request_id, model=body.model)
+        if body.stream:
+            return _event_stream(self.path.answer(asked), OpenAIRenderer(envelope), asked.request_id)
+        text, done, citations = await while_connected(request.receive, _collect(self.path.answer(asked)))
+        return JSONResponse(completion(text, done, citations, envelope), headers=measure_headers(done, envelope))
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one question in the measurement form."""
+        started = time.perf_counter()
+        user = self.identity.user(request.headers)
+        body = await read_body(request, AnswerBody, self.limits)
+        model = self.offer.resolve(body.model or self.offer.default_id)
+        asked = AnswerRequest(
+            question=body.as_question(user, self.limits),
+            model=model,
+            request_id=uuid.uuid4().hex,
+            started=started,
+            limit=body.k,
+        )
+        envelope = Envelope(
+            request_id=asked.request_id,
+            model=model,
+            session_id=body.session_id or asked.request_id,
+            replica_id=self.replica_id,
+        )
+        return _event_stream(self.path.answer(asked), MeasuredRenderer(envelope), asked.request_id)
+
+    async def _task(self, task: str, body: ChatBody, model: str) -> Response:
+        envelope = Envelope(request_id=uuid.uuid4().hex, model=body.model)
+        text = await run_task(task, body.turns(), self.router, model_id=model, request_id=envelope.request_id)
+        done = DoneEvent(model=model)
+        if not body.stream:
+            return JSONResponse(completion(text, done, (), envelope))
+        return _event_stream(_said(text, done), OpenAIRenderer(envelope), envelope.request_id)
+
+
+def gateway_api(gateway: Gateway) -> APIRouter:
+    """The gateway's routes."""
+    api = APIRouter(tags=["gateway"])
+    api.add_api_route("/v1/models", gateway.models, methods=["GET"])
+    api.add_api_route("/v1/chat/completions", gateway.chat, methods=["POST"])
+    api.add_api_route("/answer", gateway.answer, methods=["POST"])
+    return api
+
+
+async def _collect(events: Answering) -> tuple[str, DoneEvent, tuple[Citation, ...]]:
+    words: list[str] = []
+    citations: tuple[Citation, ...] = ()
+    done = DoneEvent()
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case TokenEvent(text):
+                    words.append(text)
+                case CitationsEvent(found):
+                    citations = tuple(found)
+                case DoneEvent():
+                    done = event
+    return "".join(words), done, citations
+
+
+async def _said(text: str, done: DoneEvent) -> Answering:
+    yield TokenEvent(text)
+    yield done
+
+
+def _event_stream(events: Answering, renderer: Renderer, request_id: str) -> EventStream:
+    return EventStream(
+        rendered(events, renderer),
+        render_error=lambda error: renderer.render(ErrorEvent(error.message, error.code)),
+        headers={"X-Request-Id": request_id},
+    )

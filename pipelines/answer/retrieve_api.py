@@ -1,0 +1,85 @@
+"""`POST /retrieve`: the step that the workflow calls between the question and the model.
+
+Only who holds the internal key may call it: the body says which user asks, and that decides what is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from pipelines.answer.read_request import Limits, read_body
+from pipelines.answer.retrieve import Retrieval, Retriever
+from pipelines.answer.sources import to_source
+from pipelines.domain import Message, Passage, Question, User
+from pipelines.errors import EmptyQuestion
+
+
+class _Turn(BaseModel):
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class _User(BaseModel):
+    id: str = Field(default="", max_length=200)
+    groups: list[str] = Field(default=[], max_length=1000)
+
+
+class RetrieveBody(BaseModel):
+    """What the workflow sends: the body it received from the gateway, as the operator left it."""
+
+    question: str = Field(max_length=1_000_000)
+    history: list[_Turn] = []
+    user: _User = _User()
+    request_id: str = Field(default="", max_length=100)
+    limit: int | None = Field(default=None, ge=1, le=50)
+
+    def as_question(self) -> Question:
+        if not self.question.strip():
+            raise EmptyQuestion("The question is empty; write what you want to know.")
+        return Question(
+            text=self.question,
+            user=User(id=self.user.id, groups=tuple(self.user.groups)),
+            history=tuple(Message(role=turn.role, content=turn.content) for turn in self.history),
+        )
+
+
+def retrieve_api(retriever: Retriever, authorize: Callable[[Request], None], limits: Limits) -> APIRouter:
+    """The retrieval route; `authorize` raises for a caller without the internal key."""
+    api = APIRouter(tags=["retrieval"])
+
+    @api.post("/retrieve")
+    async def retrieve(request: Request) -> dict[str, Any]:
+        authorize(request)
+        body = await read_body(request, RetrieveBody, limits)
+        found = await retriever.retrieve(body.as_question(), limit=body.limit)
+        return _render(found, body.request_id)
+
+    return api
+
+
+def _render(found: Retrieval, request_id: str) -> dict[str, Any]:
+    return {
+        "request_id": request_id,
+        "system": found.prompt.system,
+        "prompt": found.prompt.text,
+        "sources": [to_source(citation) for citation in found.citations],
+        "passages": [_passage(passage) for passage in found.passages],
+        "timings": {name: value for name, value in asdict(found.timings).items() if value is not None},
+    }
+
+
+def _passage(passage: Passage) -> dict[str, Any]:
+    return {
+        "chunk_id": passage.chunk.id,
+        "document_id": passage.document.id,
+        "title": passage.document.title,
+        "section": list(passage.chunk.section),
+        "page": passage.chunk.page,
+        "score": round(passage.score, 5),
+        "relevance": round(passage.relevance, 4),
+    }

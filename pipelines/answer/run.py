@@ -1,0 +1,186 @@
+"""The way from a question to its answer: a `Question` goes in, `AnswerEvent`s come out as they happen.
+
+workflow (n8n) → retrieve → generate happen behind `WorkflowClient`; this module owns the deadline, the status lines
+and the timings, and decides when an answer is whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pipelines.answer.model_calls import ModelCall, ModelCalls
+from pipelines.answer.sources import read_sources
+from pipelines.answer.workflow import (
+    WorkflowClient,
+    WorkflowEvent,
+    WorkflowItem,
+    WorkflowStarted,
+    WorkflowText,
+)
+from pipelines.domain import (
+    AnswerEvent,
+    Citation,
+    CitationsEvent,
+    DoneEvent,
+    Question,
+    StatusEvent,
+    Timings,
+    TokenEvent,
+)
+from pipelines.errors import DeadlineExceeded, WorkflowFailed
+
+SEARCHING = StatusEvent("Searching your documents")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRequest:
+    """A question with what the gateway decided about it. `started` is `time.perf_counter()` at its arrival."""
+
+    question: Question
+    model: str
+    request_id: str
+    started: float
+    limit: int | None = None
+
+    def body(self) -> dict[str, Any]:
+        """What the workflow's webhook receives."""
+        user = self.question.user
+        return {
+            "request_id": self.request_id,
+            "question": self.question.text,
+            "history": [{"role": turn.role, "content": turn.content} for turn in self.question.history],
+            "user": {"id": user.id, "groups": list(user.groups)},
+            "model": self.model,
+            "limit": self.limit,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPath:
+    """Answers questions through one workflow."""
+
+    workflow: WorkflowClient
+    calls: ModelCalls
+    deadline_s: float
+
+    async def answer(self, request: AnswerRequest) -> AsyncGenerator[AnswerEvent, None]:
+        """Yield the answer's events; the last one of a whole answer is a `DoneEvent`.
+
+        Nothing is yielded before the workflow has accepted the question, so errors until then have a proper status.
+        Closing the iterator stops the workflow and the model.
+
+        Raises:
+            RaglineError: whatever ended the answer early; nothing follows it.
+        """
+        progress = _Progress(request)
+        try:
+            async with aclosing(self.workflow.run(request.body(), request_id=request.request_id)) as events:
+                async for event in _until(events, request.started + self.deadline_s):
+                    if isinstance(event, WorkflowText) and not progress.writing:
+                        for status in progress.begin(await self.calls.get(request.request_id)):
+                            yield status
+                    for answer_event in progress.follow(event):
+                        yield answer_event
+        except WorkflowFailed as error:
+            # The workflow only says that its model step failed; the router knows why.
+            call = await self.calls.get(request.request_id)
+            raise (call.error if call and call.error else error) from error
+        yield progress.done(await self.calls.get(request.request_id))
+
+
+async def _until(events: AsyncGenerator[WorkflowEvent, None], deadline: float) -> AsyncGenerator[WorkflowEvent, None]:
+    # The timeout spans only the wait for the next event: around a yield it would cancel whoever consumes it.
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + (deadline - time.perf_counter())
+    while True:
+        try:
+            async with asyncio.timeout_at(ends):
+                event = await anext(events)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise DeadlineExceeded("The answer took longer than it may and was stopped.") from error
+        yield event
+
+
+class _Progress:
+    """What has happened to one answer so far, and what the reader is told about it."""
+
+    def __init__(self, request: AnswerRequest) -> None:
+        self._request = request
+        self._found = StatusEvent("Answering", done=True)
+        self._timings = Timings()
+        self._first_token: float | None = None
+
+    @property
+    def writing(self) -> bool:
+        """Whether the reader has had the first token."""
+        return self._first_token is not None
+
+    def begin(self, call: ModelCall | None) -> list[AnswerEvent]:
+        """What is said just before the first token: what was found, and who answers if not the one asked."""
+        self._first_token = time.perf_counter()
+        if call and call.fallback:
+            notice = StatusEvent(f"{call.asked} did not answer, so {call.model} does", done=True)
+            return [self._found, notice]
+        return [self._found]
+
+    def follow(self, event: WorkflowEvent) -> list[AnswerEvent]:
+        """What the reader gets of one event of the workflow."""
+        match event:
+            case WorkflowStarted():
+                return [SEARCHING]
+            case WorkflowItem(_, content):
+                return self._item(content)
+            case WorkflowText(text):
+                return [TokenEvent(text)]
+
+    def done(self, call: ModelCall | None) -> DoneEvent:
+        """The end of a whole answer, with its figures as far as they are known here."""
+        timings = replace(self._timings, total_ms=self._since(time.perf_counter()))
+        if self._first_token is not None:
+            timings = replace(timings, ttft_ms=self._since(self._first_token))
+        if call is None:  # a workflow with a model node of its own, or another replica ran the model
+            return DoneEvent(timings=timings)
+        timings = replace(timings, queue_ms=call.wait_ms, model_ttft_ms=call.model_ttft_ms, model_ms=call.model_ms)
+        if timings.ttft_ms is not None:
+            spent = (timings.retrieve_ms or 0) + (call.wait_ms or 0) + (call.model_ttft_ms or 0)
+            timings = replace(timings, workflow_ms=round(max(0.0, timings.ttft_ms - spent), 3))
+        return DoneEvent(model=call.model, usage=call.usage, cost_usd=call.cost_usd, timings=timings)
+
+    def _item(self, content: dict[str, Any]) -> list[AnswerEvent]:
+        if "status" in content:
+            return [StatusEvent(str(content["status"])[:200])]
+        if "sources" not in content:
+            return []
+        citations = read_sources(content["sources"])
+        self._timings = _read_timings(content.get("timings"))
+        self._found = StatusEvent(_describe(citations), done=True)
+        return [replace(self._found, done=False), CitationsEvent(citations)]
+
+    def _since(self, moment: float) -> float:
+        return round((moment - self._request.started) * 1000, 3)
+
+
+def _describe(citations: tuple[Citation, ...]) -> str:
+    if not citations:
+        return "No passage found in your documents"
+    passages = sum(len(citation.passages) for citation in citations)
+    documents = len({citation.document_id for citation in citations})
+    return f"Found {passages} {_plural(passages, 'passage')} in {documents} {_plural(documents, 'document')}"
+
+
+def _plural(count: int, word: str) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+def _read_timings(values: object) -> Timings:
+    if not isinstance(values, dict):
+        return Timings()
+    names = ("understand_ms", "embed_ms", "search_ms", "retrieve_ms")
+    return Timings(**{name: float(values[name]) for name in names if isinstance(values.get(name), int | float)})

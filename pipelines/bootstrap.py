@@ -1,0 +1,123 @@
+"""Builds everything from the settings: the one place where parts are wired together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from pipelines.answer.gateway import Gateway
+from pipelines.answer.generate import ModelRouter, Patience, ServedProvider
+from pipelines.answer.identity import Identity
+from pipelines.answer.model_calls import InProcessModelCalls
+from pipelines.answer.offer import ModelOffer
+from pipelines.answer.read_request import Limits
+from pipelines.answer.retrieve import Retriever
+from pipelines.answer.run import AnswerPath
+from pipelines.answer.workflow import WorkflowClient
+from pipelines.cost import PriceList
+from pipelines.ingest.library import Library
+from pipelines.providers.base import EmbeddingProvider
+from pipelines.providers.extractive import ExtractiveProvider
+from pipelines.providers.ollama import OllamaProvider
+from pipelines.providers.openai_compatible import OpenAICompatibleProvider
+from pipelines.providers.sentence_transformers import load_embedding
+from pipelines.settings import Settings
+from pipelines.stores.base import ChunkIndex
+from pipelines.stores.qdrant_edge import QdrantEdgeIndex
+
+EXTRACTIVE_PARALLEL = 8
+"""Quoting computes; more at once than this only makes each slower."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the application serves."""
+
+    settings: Settings
+    index: ChunkIndex
+    library: Library
+    retriever: Retriever
+    router: ModelRouter
+    gateway: Gateway
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[Services]:
+    """Build the services of one process and release them at the end; raises `SetupFailed` with what to do."""
+    embedding = await asyncio.to_thread(
+        load_embedding,
+        settings.embedding_model,
+        backend=settings.embedding_backend,
+        state_dir=settings.state_dir,
+        threads=settings.embedding_threads,
+    )
+    index = QdrantEdgeIndex(settings.state_dir / "data" / "qdrant", embedding)
+    router = _router(settings, embedding)
+    try:
+        async with _workflow(settings) as workflow:
+            yield Services(
+                settings=settings,
+                index=index,
+                library=Library(index=index, embedding=embedding),
+                retriever=Retriever(index=index, embedding=embedding, limit=settings.retrieve_limit),
+                router=router,
+                gateway=_gateway(settings, router, workflow),
+            )
+    finally:
+        await router.close()
+        index.close()
+
+
+def _router(settings: Settings, embedding: EmbeddingProvider) -> ModelRouter:
+    connect_s = settings.llm_connect_timeout_s
+    ollama = OllamaProvider(settings.ollama_base_url, connect_timeout_s=connect_s)
+    served = [ServedProvider(ollama, settings.ollama_num_parallel)]
+    if settings.openai_base_url:
+        openai = OpenAICompatibleProvider(
+            settings.openai_base_url,
+            api_key=settings.openai_api_key.get_secret_value(),
+            connect_timeout_s=connect_s,
+        )
+        served.append(ServedProvider(openai, settings.openai_num_parallel))
+    served.append(ServedProvider(ExtractiveProvider(embedding), EXTRACTIVE_PARALLEL))
+    return ModelRouter(
+        served,
+        default=settings.llm_provider,
+        default_model=settings.llm_model,
+        fallback=settings.fallback_models(),
+        queue=settings.llm_queue,
+        patience=Patience(settings.llm_first_token_timeout_s, settings.llm_idle_timeout_s),
+        calls=InProcessModelCalls(),
+        prices=PriceList.load(settings.prices_file),
+    )
+
+
+def _workflow(settings: Settings) -> WorkflowClient:
+    return WorkflowClient(
+        settings.n8n_url,
+        path=settings.workflow_path,
+        key=settings.webhook_api_key.get_secret_value(),
+        api_key_file=settings.n8n_api_key_file,
+        idle_timeout_s=settings.workflow_idle_timeout_s,
+    )
+
+
+def _gateway(settings: Settings, router: ModelRouter, workflow: WorkflowClient) -> Gateway:
+    client_key = settings.client_api_key
+    return Gateway(
+        identity=Identity(
+            gateway_key=settings.gateway_api_key.get_secret_value(),
+            identity_secret=settings.identity_secret.get_secret_value(),
+            client_key=client_key.get_secret_value() if client_key else None,
+        ),
+        path=AnswerPath(workflow=workflow, calls=router.calls, deadline_s=settings.answer_deadline_s),
+        router=router,
+        offer=ModelOffer(choices=settings.offered_models()),
+        limits=Limits(
+            request_bytes=settings.max_request_kb * 1024,
+            question_chars=settings.max_question_chars,
+            history_turns=settings.history_turns,
+        ),
+    )

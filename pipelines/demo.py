@@ -1,0 +1,117 @@
+"""`make demo`: sample documents go in, three questions and a follow-up are asked through Open WebUI's own API.
+
+It signs in as an ordinary reader, prints each answer as it streams, its citations, and where the time went.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.errors import SetupFailed
+from pipelines.provision.open_webui import OpenWebUI
+
+COLUMNS = (
+    ("Open WebUI", "open_webui_ms"),
+    ("gateway + n8n", "workflow_ms"),
+    ("embed", "embed_ms"),
+    ("search", "search_ms"),
+    ("model, first token", "model_ttft_ms"),
+    ("first token", "first_token_ms"),
+    ("whole answer", "total_ms"),
+)
+
+
+@dataclass(slots=True)
+class Heard:
+    """What a reader's client got of one answer. Times in milliseconds from sending the question."""
+
+    text: str = ""
+    statuses: list[str] = field(default_factory=list)
+    citations: list[str] = field(default_factory=list)
+    usage: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+    first_token_ms: float = 0
+    total_ms: float = 0
+
+    def times(self) -> dict[str, float]:
+        """Where the time went, by the names of `COLUMNS`."""
+        timings: dict[str, float] = dict(self.usage.get("timings", {}))
+        timings["open_webui_ms"] = max(0.0, self.first_token_ms - timings.get("ttft_ms", self.first_token_ms))
+        return {**timings, "first_token_ms": self.first_token_ms, "total_ms": self.total_ms}
+
+
+def ask(open_webui: OpenWebUI, model: str, messages: Sequence[dict[str, str]]) -> Iterator[tuple[str, Heard]]:
+    """Ask and yield each piece of the answer with what has been heard so far; the last piece is empty."""
+    heard = Heard()
+    started = time.perf_counter()
+    for line in open_webui.stream_chat({"model": model, "messages": list(messages), "stream": True}):
+        if not line.startswith("data: ") or line == "data: [DONE]":
+            continue
+        piece = _hear(json.loads(line[6:]), heard)
+        if piece:
+            heard.first_token_ms = heard.first_token_ms or _ms_since(started)
+            heard.text += piece
+            yield piece, heard
+    heard.total_ms = _ms_since(started)
+    yield "", heard
+
+
+def run_demo(open_webui: OpenWebUI, model: str, questions: Sequence[str], console: Console) -> None:
+    """Ask `questions` in order, one that starts with "And" as a follow-up; raises `SetupFailed` when one fails."""
+    table = Table(title="Where the time went, in milliseconds", title_justify="left")
+    table.add_column("question")
+    for name, _ in COLUMNS:
+        table.add_column(name, justify="right")
+    history: list[dict[str, str]] = []
+    for number, question in enumerate(questions, start=1):
+        if not question.startswith("And"):
+            history = []
+        history.append({"role": "user", "content": question})
+        heard = _tell(open_webui, model, history, console, f"{number}. {question}")
+        history.append({"role": "assistant", "content": heard.text})
+        times = heard.times()
+        table.add_row(str(number), *(f"{times[key]:.0f}" if key in times else "-" for _, key in COLUMNS))
+    console.print(table)
+
+
+def _tell(
+    open_webui: OpenWebUI, model: str, messages: Sequence[dict[str, str]], console: Console, heading: str
+) -> Heard:
+    console.print(f"\n[bold]{escape(heading)}[/bold]")
+    heard = Heard()
+    for piece, heard in ask(open_webui, model, messages):  # noqa: B007  the last value is what was heard in all
+        console.print(piece, end="", markup=False, highlight=False, soft_wrap=True)
+    console.print()
+    if heard.error or not heard.text:
+        raise SetupFailed(f"The demo's question was not answered: {heard.error or 'the stream was empty'}")
+    for number, name in enumerate(heard.citations, start=1):
+        if f"[{number}]" in heard.text:
+            console.print(f"  [cyan]\\[{number}][/cyan] {escape(name)}", highlight=False)
+    return heard
+
+
+def _hear(event: dict[str, Any], heard: Heard) -> str:
+    if "event" in event:
+        data = event["event"]["data"]
+        if event["event"]["type"] == "status":
+            heard.statuses.append(data["description"])
+        else:
+            heard.citations.append(data["source"]["name"])
+        return ""
+    if "error" in event:
+        heard.error = str(event["error"].get("message", event["error"]))
+        return ""
+    heard.usage = event.get("usage") or heard.usage
+    return "".join(choice["delta"].get("content") or "" for choice in event.get("choices", []))
+
+
+def _ms_since(moment: float) -> float:
+    return round((time.perf_counter() - moment) * 1000, 1)

@@ -1,0 +1,108 @@
+"""Talks to Open WebUI's own API: signs in, looks after users and groups, checks that our models are there.
+
+Open WebUI itself is set up by its environment (`native/parts`, compose, task definitions); nothing is clicked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from pipelines.errors import SetupFailed
+
+
+class OpenWebUI:
+    """One signed-in account of Open WebUI. Use it as a context manager."""
+
+    def __init__(self, url: str, *, email: str, password: str, timeout_s: float = 30) -> None:
+        self._http = httpx.Client(base_url=url.rstrip("/"), timeout=timeout_s)
+        self._email = email
+        self._password = password
+
+    def __enter__(self) -> OpenWebUI:
+        account = self._call("POST", "/api/v1/auths/signin", {"email": self._email, "password": self._password})
+        self.user_id = str(account["id"])
+        self.token = str(account["token"])
+        self._http.headers["Authorization"] = f"Bearer {self.token}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def model_ids(self) -> list[str]:
+        """The models this account may choose."""
+        return [str(model["id"]) for model in self._call("GET", "/api/models")["data"]]
+
+    def add_user(self, *, name: str, email: str, password: str) -> str:
+        """Return the id of the user with this e-mail address, who is created if there is none (admin only)."""
+        found = self._call("GET", "/api/v1/users/", params={"query": email})["users"]
+        for user in found:
+            if user["email"] == email:
+                return str(user["id"])
+        body = {"name": name, "email": email, "password": password, "role": "user"}
+        return str(self._call("POST", "/api/v1/auths/add", body)["id"])
+
+    def group_ids(self) -> dict[str, str]:
+        """Every group's id by its name (admin only)."""
+        groups: Any = self._call("GET", "/api/v1/groups/")
+        return {str(group["name"]): str(group["id"]) for group in groups}
+
+    def add_group(self, name: str) -> str:
+        """Return the id of the group with this name, which is created if there is none (admin only)."""
+        present = self.group_ids()
+        if name in present:
+            return present[name]
+        body = {"name": name, "description": "", "permissions": {}}
+        return str(self._call("POST", "/api/v1/groups/create", body)["id"])
+
+    def add_member(self, group_id: str, user_id: str) -> None:
+        """Put a user into a group (admin only)."""
+        self._call("POST", f"/api/v1/groups/id/{group_id}/users/add", {"user_ids": [user_id]})
+
+    def stream_chat(self, body: dict[str, Any]) -> Iterator[str]:
+        """Yield the lines of a streamed chat completion as they arrive; what the gateway sent, byte for byte."""
+        with (
+            _translated(),
+            self._http.stream(
+                "POST", "/api/chat/completions", json=body, timeout=httpx.Timeout(30, read=600)
+            ) as response,
+        ):
+            if not response.is_success:
+                response.read()
+                raise _refused(response)
+            yield from response.iter_lines()
+
+    def _call(
+        self, method: str, path: str, body: dict[str, Any] | None = None, *, params: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        with _translated():
+            response = self._http.request(method, path, json=body, params=params)
+        if not response.is_success:
+            raise _refused(response)
+        answer: dict[str, Any] = response.json()
+        return answer
+
+
+def check_models(open_webui: OpenWebUI, model_id: str) -> None:
+    """Raise `SetupFailed` unless Open WebUI shows our model, which proves its connection to the gateway."""
+    if model_id not in open_webui.model_ids():
+        raise SetupFailed(
+            f"Open WebUI does not show the model '{model_id}': its connection to pipelines fails; "
+            "look at `make logs PART=open-webui`."
+        )
+
+
+def _refused(response: httpx.Response) -> SetupFailed:
+    call = f"{response.request.method} {response.request.url.path}"
+    return SetupFailed(f"Open WebUI refused {call} with status {response.status_code}: {response.text[:300]}")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise SetupFailed(f"Open WebUI does not answer ({error}); look at `make logs PART=open-webui`.") from error

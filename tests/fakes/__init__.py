@@ -1,0 +1,1 @@
+"""Real servers that speak a vendor's protocol, for tests that need one to misbehave."""

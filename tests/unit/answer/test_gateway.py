@@ -1,0 +1,246 @@
+"""The gateway over HTTP, with n8n's protocol behind it and the real model server behind the router."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiohttp import web
+from fastapi import FastAPI
+
+from pipelines.answer.gateway import Gateway, gateway_api
+from pipelines.answer.generate import ModelRouter, Patience
+from pipelines.answer.identity import Identity
+from pipelines.answer.model_calls import InProcessModelCalls, ModelCall
+from pipelines.answer.offer import ModelOffer
+from pipelines.answer.read_request import Limits
+from pipelines.answer.run import AnswerPath
+from pipelines.answer.workflow import WorkflowClient
+from pipelines.app import add_error_handlers
+from pipelines.cost import PriceList
+from pipelines.domain import Usage
+from tests.fakes.n8n import CITATIONS, Handler, N8n, answer, chunk, stream
+from tests.fakes.served import served
+from tests.unit.answer.test_identity import SECRET, headers, signed
+
+LIMITS = Limits(request_bytes=200_000, question_chars=1_000, history_turns=2)
+HEADERS = headers(signed())
+
+
+class Bench:
+    """A gateway on a free port, with what stands around it."""
+
+    def __init__(self, url: str, n8n: N8n, calls: InProcessModelCalls) -> None:
+        self.url = url
+        self.n8n = n8n
+        self.calls = calls
+        self.http = httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=10)
+
+    async def chat(self, text: str = "How much leave?", **fields: Any) -> httpx.Response:
+        body = {"model": "company-documents", "messages": [{"role": "user", "content": text}], **fields}
+        extra = body.pop("headers", {})
+        return await self.http.post("/v1/chat/completions", json=body, headers=extra)
+
+
+Serve = Callable[[Handler], Any]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Serve:
+    @asynccontextmanager
+    async def gateway(webhook: Handler, deadline_s: float = 30) -> AsyncIterator[Bench]:
+        key_file = tmp_path / "key"
+        key_file.write_text("n8n-key")
+        calls = InProcessModelCalls()
+        router = ModelRouter([], default="auto", queue=1, patience=Patience(1, 1), calls=calls, prices=PriceList([]))
+        async with N8n(webhook) as n8n:
+            client = WorkflowClient(
+                n8n.url, path="answer-question", key="k" * 16, api_key_file=key_file, idle_timeout_s=5
+            )
+            async with client as workflow:
+                built = Gateway(
+                    identity=Identity("gateway-key-0001", SECRET, "client-key-00001"),
+                    path=AnswerPath(workflow, calls, deadline_s),
+                    router=router,
+                    offer=ModelOffer(),
+                    limits=LIMITS,
+                )
+                app = FastAPI()
+                app.include_router(gateway_api(built))
+                add_error_handlers(app)
+                async with served(app) as url:
+                    bench = Bench(url, n8n, calls)
+                    async with bench.http:
+                        yield bench
+
+    return gateway
+
+
+async def whole(request: web.Request) -> web.StreamResponse:
+    return await stream(request, CITATIONS, answer("Thirty ", "days [1]."))
+
+
+def code(response: httpx.Response) -> str:
+    return str(response.json()["error"]["code"])
+
+
+async def test_a_question_becomes_one_run_of_the_workflow_with_user_groups_and_history(serve: Serve) -> None:
+    bodies: list[dict[str, Any]] = []
+
+    async def webhook(request: web.Request) -> web.StreamResponse:
+        bodies.append(await request.json())
+        return await whole(request)
+
+    turns = [{"role": role, "content": text} for role, text in [("user", "a"), ("assistant", "b"), ("user", "And c?")]]
+    async with serve(webhook) as bench:
+        response = await bench.chat(messages=turns, stream=True, headers={"x-ragline-groups": "g1,g2"})
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert response.text.endswith("data: [DONE]\n\n")
+    assert len(bodies) == 1
+    assert bodies[0]["question"] == "And c?"
+    assert bodies[0]["history"] == turns[:2]
+    assert bodies[0]["user"] == {"id": "u1", "groups": ["g1", "g2"]}
+    assert bodies[0]["model"] == "default"
+
+
+async def test_an_answer_that_is_not_streamed_comes_whole_with_its_figures(serve: Serve) -> None:
+    async def webhook(request: web.Request) -> web.StreamResponse:
+        call = ModelCall((await request.json())["request_id"], "a/b", "a/b", 0, 5, 9, Usage(3, 4), 0.0)
+        await calls[0].put(call)
+        return await whole(request)
+
+    calls: list[InProcessModelCalls] = []
+    async with serve(webhook) as bench:
+        calls.append(bench.calls)
+        response = await bench.chat()
+    assert response.json()["choices"][0]["message"]["content"] == "Thirty days [1]."
+    assert response.json()["usage"]["total_tokens"] == 7
+    assert float(response.headers["x-ttft-ms"]) > 0
+
+
+async def test_a_fallback_is_told_before_the_first_word(serve: Serve) -> None:
+    async def webhook(request: web.Request) -> web.StreamResponse:
+        request_id = (await request.json())["request_id"]
+        await calls[0].put(ModelCall(request_id, "ollama/x", "extractive/quotes", 0))
+        return await whole(request)
+
+    calls: list[InProcessModelCalls] = []
+    async with serve(webhook) as bench:
+        calls.append(bench.calls)
+        text = (await bench.chat(stream=True)).text
+    assert "ollama/x did not answer, so extractive/quotes does" in text.split("Thirty")[0]
+
+
+async def test_tasks_never_reach_the_workflow(serve: Serve) -> None:
+    async def webhook(_: web.Request) -> web.StreamResponse:
+        raise AssertionError("the workflow was run")
+
+    async with serve(webhook) as bench:
+        response = await bench.chat(headers={"x-ragline-task": "title_generation"})
+    assert response.status_code in (200, 503)
+
+
+async def test_the_measurement_form_is_the_same_stream(serve: Serve) -> None:
+    async with serve(whole) as bench:
+        text = (await bench.http.post("/answer", json={"question": "How much leave?", "k": 3})).text
+    names = [line.removeprefix("event: ") for line in text.split("\n") if line.startswith("event: ")]
+    assert names == ["meta", "token", "token", "done"]
+
+
+# --- failures ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_failure_before_the_stream_has_a_status_and_a_sentence(serve: Serve) -> None:
+    async def webhook(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=503)
+
+    async with serve(webhook) as bench:
+        response = await bench.chat(stream=True)
+    assert (response.status_code, code(response)) == (503, "workflow_unavailable")
+    assert int(response.headers["retry-after"]) > 0
+
+
+async def test_a_failure_during_the_stream_is_an_event_and_never_text(serve: Serve) -> None:
+    async def webhook(request: web.Request) -> web.StreamResponse:
+        return await stream(request, CITATIONS, chunk("begin"), chunk("item", "half"), chunk("error", "boom"))
+
+    async with serve(webhook) as bench:
+        text = (await bench.chat(stream=True)).text
+    assert json.loads(text.rstrip().rpartition("data: ")[2])["error"]["code"] == "workflow_failed"
+    assert "[DONE]" not in text
+
+
+async def test_an_answer_that_takes_too_long_ends_with_an_error_and_stops_the_workflow(serve: Serve) -> None:
+    async def webhook(request: web.Request) -> web.StreamResponse:
+        return await stream(request, CITATIONS, chunk("begin"), then=30)
+
+    async with serve(webhook, deadline_s=0.5) as bench:
+        text = (await bench.chat(stream=True)).text
+        assert '"deadline_exceeded"' in text
+        async with asyncio.timeout(1):
+            assert await bench.n8n.stopped.get() == "77"
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_reader_who_leaves_stops_the_workflow_within_a_second(serve: Serve, streamed: bool) -> None:
+    async def webhook(request: web.Request) -> web.StreamResponse:
+        return await stream(request, CITATIONS, chunk("begin"), chunk("item", "a"), then=30)
+
+    async with serve(webhook) as bench:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.4):
+                await bench.chat(stream=streamed)
+        async with asyncio.timeout(1):
+            assert await bench.n8n.stopped.get() == "77"
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_kwargs", "status", "error_code"),
+    [
+        ({"content": b"{not json", "headers": {"content-type": "application/json"}}, 400, "invalid_request"),
+        ({"content": b"a=b", "headers": {"content-type": "text/plain"}}, 415, "unsupported_media_type"),
+        ({"json": {"model": "company-documents"}}, 400, "invalid_request"),
+        ({"json": {"model": "company-documents", "messages": []}}, 400, "invalid_request"),
+        ({"json": {"model": "company-documents", "messages": [{"role": "user", "content": "  "}]}}, 400, "empty_question"),
+        ({"json": {"model": "company-documents", "messages": [{"role": "robot", "content": "x"}]}}, 400, "invalid_request"),
+        ({"json": {"model": "company-documents", "messages": [{"role": "assistant", "content": "x"}]}}, 400, "invalid_request"),
+        ({"json": {"model": "gpt-4", "messages": [{"role": "user", "content": "x"}]}}, 404, "model_not_found"),
+        ({"json": {"model": "company-documents", "messages": [{"role": "user", "content": "x" * 2000}]}}, 413, "request_too_large"),
+        ({"content": b" " * 300_000, "headers": {"content-type": "application/json"}}, 413, "request_too_large"),
+    ],
+)  # fmt: skip
+async def test_bad_input_has_its_own_typed_answer(
+    serve: Serve, request_kwargs: dict[str, Any], status: int, error_code: str
+) -> None:
+    async with serve(whole) as bench:
+        response = await bench.http.post("/v1/chat/completions", **request_kwargs)
+        assert (response.status_code, code(response)) == (status, error_code)
+        assert (await bench.chat()).status_code == 200
+
+
+async def test_a_wrong_key_is_refused_everywhere(serve: Serve) -> None:
+    async with serve(whole) as bench:
+        wrong = {"authorization": "Bearer wrong"}
+        for call in (
+            bench.http.get("/v1/models", headers=wrong),
+            bench.chat(headers=wrong),
+            bench.http.post("/answer", json={"question": "x"}, headers=wrong),
+        ):
+            response = await call
+            assert (response.status_code, code(response)) == (401, "unauthorized")
+
+
+async def test_an_unknown_route_and_a_wrong_method_are_typed_too(serve: Serve) -> None:
+    async with serve(whole) as bench:
+        assert code(await bench.http.get("/nothing")) == "not_found"
+        assert code(await bench.http.get("/v1/chat/completions")) == "method_not_allowed"

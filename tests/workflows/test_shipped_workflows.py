@@ -1,0 +1,123 @@
+"""The workflows in `workflows/` as files: one form, no secret, nothing random, every node at a version known to work."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.answer.workflow import EVENT_NODE_PREFIX
+from pipelines.provision.n8n import INTERNAL_CREDENTIAL, ROUTER_CREDENTIAL, WEBHOOK_CREDENTIAL
+from pipelines.provision.normalise import as_text, normalise
+
+FOLDER = Path(__file__).parents[2] / "workflows"
+WORKFLOWS = sorted(path for path in FOLDER.glob("*.json") if not path.name.startswith("package"))
+
+VERSIONS: dict[str, set[float]] = {
+    "n8n-nodes-base.stickyNote": {1},
+    "n8n-nodes-base.webhook": {2.1},  # the first with `streaming`
+    "n8n-nodes-base.httpRequest": {4.2},
+    "n8n-nodes-base.respondToWebhook": {1.5},  # the first that streams
+    "@n8n/n8n-nodes-langchain.agent": {3, 3.1},  # 2.x holds the whole answer back
+    "@n8n/n8n-nodes-langchain.lmChatOpenAi": {1.3},
+}
+CREDENTIALS = {WEBHOOK_CREDENTIAL, INTERNAL_CREDENTIAL, ROUTER_CREDENTIAL}
+SECRET = re.compile(r"(?i)bearer\s|eyJ[\w-]{10}|sk-[\w]{8}|[0-9a-f]{32,}|(?<![\w/])[A-Za-z0-9+/]{40,}")
+RANDOM_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-|^[A-Za-z0-9]{16}$")
+
+
+@pytest.fixture(params=WORKFLOWS, ids=lambda path: path.stem)
+def path(request: pytest.FixtureRequest) -> Path:
+    chosen: Path = request.param
+    return chosen
+
+
+@pytest.fixture
+def workflow(path: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(path.read_text())
+    return loaded
+
+
+def nodes(workflow: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [node for node in workflow["nodes"] if node["type"].endswith(kind)]
+
+
+def test_there_are_workflows() -> None:
+    assert "answer-question" in {path.stem for path in WORKFLOWS}
+
+
+def test_a_file_is_named_like_its_workflow_and_stands_in_the_one_form(path: Path, workflow: dict[str, Any]) -> None:
+    assert workflow["name"] == path.stem
+    assert path.read_text() == as_text(normalise(workflow))
+
+
+def test_every_node_has_a_version_known_to_work(workflow: dict[str, Any]) -> None:
+    assert {
+        node["name"]: node["typeVersion"]
+        for node in workflow["nodes"]
+        if node["typeVersion"] not in VERSIONS.get(node["type"], ())
+    } == {}
+
+
+def test_nothing_is_secret_or_random(path: Path, workflow: dict[str, Any]) -> None:
+    webhook_ids = {node["webhookId"] for node in nodes(workflow, ".webhook")}
+    text = path.read_text()
+    for webhook_id in webhook_ids:
+        text = text.replace(webhook_id, "")
+    assert SECRET.search(text) is None
+    assert [node["id"] for node in workflow["nodes"] if RANDOM_ID.search(node["id"])] == []
+    assert "pinData" not in workflow
+
+
+def test_credentials_are_named_and_provisioned(workflow: dict[str, Any]) -> None:
+    used = [credential for node in workflow["nodes"] for credential in node.get("credentials", {}).values()]
+    assert {credential["name"] for credential in used} <= CREDENTIALS
+    assert all(credential.keys() == {"name"} for credential in used)
+
+
+def test_webhooks_stream_ask_for_the_key_and_evaluate_nothing(workflow: dict[str, Any]) -> None:
+    for node in nodes(workflow, ".webhook"):
+        assert node["parameters"]["responseMode"] == "streaming"
+        assert node["parameters"]["authentication"] == "headerAuth"
+        assert not any(str(value).startswith("=") for value in node["parameters"].values())
+
+
+def test_citations_come_from_a_node_the_gateway_listens_to(workflow: dict[str, Any]) -> None:
+    for node in nodes(workflow, ".respondToWebhook"):
+        assert node["name"].startswith(EVENT_NODE_PREFIX)
+        assert "execution_id" in node["parameters"]["responseBody"]
+
+
+def test_the_agent_streams_once_and_keeps_the_answer_to_itself(workflow: dict[str, Any]) -> None:
+    for node in nodes(workflow, ".agent"):
+        options = node["parameters"]["options"]
+        assert options["enableStreaming"] is True
+        assert options["maxIterations"] == 1
+        assert options["autoSaveHighlightedData"] is False
+
+
+def test_no_run_is_saved_with_its_question(workflow: dict[str, Any]) -> None:
+    settings = workflow["settings"]
+    assert settings["saveDataSuccessExecution"] == "none"
+    assert settings["saveDataErrorExecution"] == "none"
+    assert settings["saveManualExecutions"] is False
+
+
+def test_every_part_has_a_note_that_says_what_may_be_edited(workflow: dict[str, Any]) -> None:
+    notes = " ".join(node["parameters"]["content"] for node in nodes(workflow, ".stickyNote"))
+    assert notes.count("**Keep**") >= 3
+    assert "**May be edited:**" in notes
+
+
+def test_normalising_takes_out_what_one_deployment_put_in(workflow: dict[str, Any]) -> None:
+    exported = json.loads(json.dumps(workflow).replace("http://pipelines:8000", "http://127.0.0.1:18000"))
+    exported |= {"id": "AbCdEfGhIjKlMnOp", "versionId": "x", "meta": {"instanceId": "y"}, "pinData": {}, "tags": []}
+    for number, node in enumerate(exported["nodes"]):
+        node["id"] = f"{number:08x}-0000-4000-8000-000000000000"
+        node["position"] = [node["position"][0] + 3, node["position"][1] - 4]
+        for credential in node.get("credentials", {}).values():
+            credential["id"] = "AbCdEfGhIjKlMnOp"
+    assert normalise(exported, pipelines_url="http://127.0.0.1:18000") == workflow
