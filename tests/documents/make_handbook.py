@@ -26,22 +26,18 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; list the files that differ")
     check = parser.parse_args().check
     stale = stale_files()
-    for path in stale:
+    for path, data in stale.items():
         print(f"{'differs' if check else 'wrote'} {path.relative_to(HERE)}")
         if not check:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(generated_files()[path])
+            path.write_bytes(data)
     return 1 if check and stale else 0
 
 
-def stale_files() -> list[Path]:
-    """The generated files that are missing or not what `sources/` says now."""
-    return [path for path, data in generated_files().items() if not path.is_file() or path.read_bytes() != data]
-
-
-def generated_files() -> dict[Path, bytes]:
-    """Every generated file with its bytes."""
-    return {**_handbook(), **_broken()}
+def stale_files() -> dict[Path, bytes]:
+    """The generated files that are missing or not what `sources/` says now, with what they should be."""
+    files = {**_handbook(), **_broken()}
+    return {path: data for path, data in files.items() if not path.is_file() or path.read_bytes() != data}
 
 
 def _handbook() -> dict[Path, bytes]:

@@ -25,7 +25,7 @@ CANARY = "copper lanterns over slack water"
 
 
 def test_generated_files_are_what_the_sources_say() -> None:
-    assert stale_files() == []
+    assert list(stale_files()) == []
 
 
 def test_question_ids_are_unique() -> None:
