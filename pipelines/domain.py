@@ -195,6 +195,7 @@ class Timings:
     embed_ms: float | None = None
     search_ms: float | None = None
     retrieve_ms: float | None = None
+    queue_ms: float | None = None
     model_ttft_ms: float | None = None
     model_ms: float | None = None
 

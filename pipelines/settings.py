@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     workflow_idle_timeout_s: float = Field(
         default=40, gt=1, le=600, description="n8n sends a keepalive every 30 s; silence beyond this is a dead stream"
     )
-    max_request_kb: int = Field(default=512, ge=16, le=16_384)
+    max_request_kb: int = Field(default=4096, ge=16, le=65_536, description="A long chat brings its history")
     max_question_chars: int = Field(default=32_000, ge=100, le=1_000_000)
     history_turns: int = Field(default=6, ge=0, le=50, description="Earlier turns that go into the prompt")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

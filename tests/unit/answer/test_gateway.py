@@ -22,9 +22,9 @@ from pipelines.answer.offer import ModelOffer
 from pipelines.answer.read_request import Limits
 from pipelines.answer.run import AnswerPath
 from pipelines.answer.workflow import WorkflowClient
-from pipelines.app import add_error_handlers
 from pipelines.cost import PriceList
 from pipelines.domain import Usage
+from pipelines.error_responses import add_error_handlers
 from tests.fakes.n8n import CITATIONS, Handler, N8n, answer, chunk, stream
 from tests.fakes.served import served
 from tests.unit.answer.test_identity import SECRET, headers, signed
@@ -204,21 +204,29 @@ async def test_a_reader_who_leaves_stops_the_workflow_within_a_second(serve: Ser
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 
+def said(role: str, text: str, model: str = "company-documents") -> dict[str, Any]:
+    return {"json": {"model": model, "messages": [{"role": role, "content": text}]}}
+
+
+JSON = {"content-type": "application/json"}
+
+
 @pytest.mark.parametrize(
     ("request_kwargs", "status", "error_code"),
     [
-        ({"content": b"{not json", "headers": {"content-type": "application/json"}}, 400, "invalid_request"),
+        ({"content": b"{not json", "headers": JSON}, 400, "invalid_request"),
+        ({"content": b"[]", "headers": JSON}, 400, "invalid_request"),
         ({"content": b"a=b", "headers": {"content-type": "text/plain"}}, 415, "unsupported_media_type"),
         ({"json": {"model": "company-documents"}}, 400, "invalid_request"),
         ({"json": {"model": "company-documents", "messages": []}}, 400, "invalid_request"),
-        ({"json": {"model": "company-documents", "messages": [{"role": "user", "content": "  "}]}}, 400, "empty_question"),
-        ({"json": {"model": "company-documents", "messages": [{"role": "robot", "content": "x"}]}}, 400, "invalid_request"),
-        ({"json": {"model": "company-documents", "messages": [{"role": "assistant", "content": "x"}]}}, 400, "invalid_request"),
-        ({"json": {"model": "gpt-4", "messages": [{"role": "user", "content": "x"}]}}, 404, "model_not_found"),
-        ({"json": {"model": "company-documents", "messages": [{"role": "user", "content": "x" * 2000}]}}, 413, "request_too_large"),
-        ({"content": b" " * 300_000, "headers": {"content-type": "application/json"}}, 413, "request_too_large"),
+        (said("user", "  "), 400, "empty_question"),
+        (said("robot", "x"), 400, "invalid_request"),
+        (said("assistant", "x"), 400, "invalid_request"),
+        (said("user", "x", model="gpt-4"), 404, "model_not_found"),
+        (said("user", "x" * 2000), 413, "request_too_large"),
+        ({"content": b" " * 300_000, "headers": JSON}, 413, "request_too_large"),
     ],
-)  # fmt: skip
+)
 async def test_bad_input_has_its_own_typed_answer(
     serve: Serve, request_kwargs: dict[str, Any], status: int, error_code: str
 ) -> None:
