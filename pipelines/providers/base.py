@@ -7,7 +7,7 @@ An adapter owns its vendor's client, its wire format and the translation of its 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,10 +54,10 @@ class ChatProvider(ABC):
     @abstractmethod
     def stream(
         self, model: str, messages: Sequence[Message], *, options: GenerateOptions
-    ) -> AsyncIterator[ChatDelta]:
+    ) -> AsyncGenerator[ChatDelta, None]:
         """Yield the model's text as it is produced, then exactly one `Finish`.
 
-        Closing the iterator (`aclose`) closes the connection to the model at once.
+        Closing the generator (`aclose`) closes the connection to the model at once.
 
         Raises:
             UnknownModel: the provider does not have the model; the message says how to get it.
@@ -83,7 +83,7 @@ class EmbeddingProvider(ABC):
     """Turns text into vectors. Thread-safe; blocking (it computes), so the answer path calls it in a worker thread."""
 
     name: str
-    """Identifies model and back end; an index built with one name is not searched with another."""
+    """Identifies the model by its weights and settings; an index built with one name is not searched with another."""
     dimensions: int
     max_tokens: int
     """The longest input it reads; chunks are cut to fit."""
