@@ -1,0 +1,126 @@
+"""Any server that speaks OpenAI's chat API (vLLM, LiteLLM, llama.cpp) through OpenAI's own client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import openai
+from openai import AsyncOpenAI, AsyncStream
+from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletionChunk
+
+from pipelines.domain import Message, Usage
+from pipelines.errors import Busy, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
+from pipelines.providers.base import ChatDelta, ChatProvider, Finish, GenerateOptions, TextDelta
+
+VENDOR_ERRORS = (openai.OpenAIError, ValueError, AttributeError, TypeError)
+"""What the client raises. The last three are an event that is not JSON or not a chunk."""
+
+
+class OpenAICompatibleProvider(ChatProvider):
+    """Models of one OpenAI-compatible server."""
+
+    name = "openai"
+
+    def __init__(self, base_url: str, *, api_key: str = "", connect_timeout_s: float = 5) -> None:
+        self._base_url = base_url
+        self._connect_timeout_s = connect_timeout_s
+        self._client = AsyncOpenAI(
+            base_url=base_url,
+            # The client insists on a key; a local vLLM has none.
+            api_key=api_key or "none",
+            # How long a model may be silent, and what is tried after it, is the router's to say.
+            timeout=openai.Timeout(None, connect=connect_timeout_s),
+            max_retries=0,
+        )
+
+    async def stream(
+        self, model: str, messages: Sequence[Message], *, options: GenerateOptions
+    ) -> AsyncGenerator[ChatDelta, None]:
+        try:
+            chunks = await self._open(model, messages, options)
+        except VENDOR_ERRORS as error:
+            raise self._translated(error, model, answering=False) from error
+        finish = None
+        usage: Usage | None = None
+        async with chunks:
+            try:
+                async for chunk in chunks:
+                    usage = _usage(chunk.usage) or usage
+                    if not chunk.choices:
+                        continue
+                    choice = chunk.choices[0]
+                    if choice.delta.content:
+                        yield TextDelta(choice.delta.content)
+                    finish = choice.finish_reason or finish
+            except VENDOR_ERRORS as error:
+                raise self._translated(error, model, answering=True) from error
+        if finish is None:
+            raise ModelFailed(f"The server at {self._base_url} broke off before the end of the answer of {model}.")
+        yield Finish(reason="length" if finish == "length" else "stop", usage=usage)
+
+    async def check(self) -> None:
+        await self.models()
+
+    async def models(self) -> Sequence[str]:
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                return [model.id async for model in self._client.models.list()]
+        except (*VENDOR_ERRORS, TimeoutError) as error:
+            raise self._unavailable(error) from error
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _open(
+        self, model: str, messages: Sequence[Message], options: GenerateOptions
+    ) -> AsyncStream[ChatCompletionChunk]:
+        body: Any = [{"role": message.role, "content": message.content} for message in messages]
+        return await self._client.chat.completions.create(
+            model=model,
+            messages=body,
+            stream=True,
+            stream_options={"include_usage": True},
+            temperature=openai.omit if options.temperature is None else options.temperature,
+            max_tokens=openai.omit if options.max_tokens is None else options.max_tokens,
+        )
+
+    def _translated(self, error: Exception, model: str, *, answering: bool) -> RaglineError:
+        if isinstance(error, openai.APIStatusError):
+            return self._from_status(error, model)
+        if isinstance(error, openai.APIConnectionError) and not answering:
+            return self._unavailable(error)
+        if isinstance(error, openai.APIConnectionError):
+            return ModelFailed(f"The connection to {self._base_url} broke while {model} was answering.")
+        if isinstance(error, openai.APIError):
+            return ModelFailed(f"The server at {self._base_url} failed to run {model}: {error.message}")
+        return ModelFailed(f"The server at {self._base_url} sent something for {model} that is not OpenAI's protocol.")
+
+    def _from_status(self, error: openai.APIStatusError, model: str) -> RaglineError:
+        match error.status_code:
+            case 404:
+                return UnknownModel(f"The server at {self._base_url} does not have the model {model}.")
+            case 429:
+                return Busy(f"The server at {self._base_url} is busy; try again.", retry_after=_retry_after(error))
+            case 401 | 403 | 502 | 503 | 504:
+                return self._unavailable(error)
+            case status:
+                return ModelFailed(f"The server at {self._base_url} answered {status} for {model}: {error.message}")
+
+    def _unavailable(self, error: Exception) -> ModelUnavailable:
+        if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+            return ModelUnavailable(f"The server at {self._base_url} refuses the key; set OPENAI_API_KEY.")
+        return ModelUnavailable(f"The server at {self._base_url} does not answer; start it or set OPENAI_BASE_URL.")
+
+
+def _usage(usage: CompletionUsage | None) -> Usage | None:
+    if usage is None:
+        return None
+    return Usage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
+
+
+def _retry_after(error: openai.APIStatusError) -> float | None:
+    value = error.response.headers.get("retry-after", "")
+    return float(value) if value.isdecimal() else None
