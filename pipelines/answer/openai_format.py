@@ -1,0 +1,118 @@
+"""OpenAI's chat completion format as the model router speaks it: request in, chunks, completions and errors out."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+import orjson
+from pydantic import BaseModel, Field
+
+from pipelines.domain import Message, Usage
+from pipelines.errors import RaglineError
+from pipelines.providers.base import Finish, GenerateOptions
+
+DONE = b"data: [DONE]\n\n"
+
+
+class TextPart(BaseModel):
+    """A piece of a message; LangChain sends text so when it has several."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(BaseModel):
+    """One message; `developer` is OpenAI's newer word for `system`."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[TextPart]
+
+    def to_message(self) -> Message:
+        """The message as the rest of the product knows it."""
+        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+        return Message("system" if self.role == "developer" else self.role, text)
+
+
+class StreamOptions(BaseModel):
+    """Whether the stream ends with a usage chunk."""
+
+    include_usage: bool = False
+
+
+class ChatCompletionRequest(BaseModel):
+    """What is read of a request; everything else a client sends is ignored.
+
+    `request_id` is not OpenAI's: the workflow sends it along so that the gateway finds this call's figures.
+    """
+
+    model: str = "default"
+    messages: list[ChatMessage] = Field(min_length=1)
+    stream: bool = False
+    stream_options: StreamOptions = StreamOptions()
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    request_id: str = Field(default="", max_length=200)
+
+    def options(self) -> GenerateOptions:
+        """What the caller asks of the model."""
+        return GenerateOptions(temperature=self.temperature, max_tokens=self.max_completion_tokens or self.max_tokens)
+
+
+class ChunkLines:
+    """Makes the server-sent events of one streamed completion; everything but the text is encoded once."""
+
+    def __init__(self, completion_id: str, model: str) -> None:
+        head = orjson.dumps({"id": completion_id, "object": "chat.completion.chunk", "created": int(time.time())})
+        self._head = b"data: " + head[:-1] + b',"model":' + orjson.dumps(model)
+        self._choice = self._head + b',"choices":[{"index":0,"delta":'
+        self._text = self._choice + b'{"content":'
+
+    def role(self) -> bytes:
+        """The first chunk."""
+        return self._choice + b'{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
+
+    def text(self, text: str) -> bytes:
+        """A piece of the answer."""
+        return self._text + orjson.dumps(text) + b'},"finish_reason":null}]}\n\n'
+
+    def finish(self, reason: str) -> bytes:
+        """The chunk that says why it ended."""
+        return self._choice + b'{},"finish_reason":' + orjson.dumps(reason) + b"}]}\n\n"
+
+    def usage(self, usage: Usage) -> bytes:
+        """The chunk with the tokens used."""
+        return self._head + b',"choices":[],"usage":' + orjson.dumps(usage_body(usage)) + b"}\n\n"
+
+
+def completion_body(completion_id: str, model: str, text: str, finish: Finish) -> dict[str, Any]:
+    """A whole completion."""
+    message = {"role": "assistant", "content": text}
+    return {
+        "id": completion_id,
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [{"index": 0, "message": message, "finish_reason": finish.reason}],
+        "usage": usage_body(finish.usage) if finish.usage else None,
+    }
+
+
+def usage_body(usage: Usage) -> dict[str, int]:
+    """OpenAI's `usage`."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+
+
+def error_body(error: RaglineError) -> dict[str, Any]:
+    """OpenAI's `error`."""
+    return {"error": {"message": error.message, "code": error.code, "type": error.kind}}
+
+
+def error_line(error: RaglineError) -> bytes:
+    """The event that ends a stream that did not come out whole; no `[DONE]` follows it."""
+    return b"data: " + orjson.dumps(error_body(error)) + b"\n\n"
