@@ -49,24 +49,26 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
     embedding = await asyncio.to_thread(
         load_embedding,
         settings.embedding_model,
-        backend=settings.embedding_backend,
-        state_dir=settings.state_dir,
+        settings.embedding_backend,
+        settings.state_dir,
         threads=settings.embedding_threads,
     )
-    index = QdrantEdgeIndex(settings.state_dir / "data" / "qdrant", embedding)
+    index = QdrantEdgeIndex(settings.state_dir / "data" / "qdrant", embedding=embedding)
+    library = Library(index=index, embedding=embedding, max_bytes=settings.max_document_mb * 2**20)
     router = _router(settings, embedding)
     try:
         async with _workflow(settings) as workflow:
             yield Services(
                 settings=settings,
                 index=index,
-                library=Library(index=index, embedding=embedding),
+                library=library,
                 retriever=Retriever(index=index, embedding=embedding, limit=settings.retrieve_limit),
                 router=router,
                 gateway=_gateway(settings, router, workflow),
             )
     finally:
         await router.close()
+        library.close()
         index.close()
 
 

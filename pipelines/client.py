@@ -57,7 +57,7 @@ class DocumentsClient:
         """Take out one document; raises `Refused` when there is none of that id."""
         self._call("DELETE", f"/documents/{document_id}")
 
-    def _call(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:
+    def _call(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401  httpx's own
         with _translated():
             response = self._http.request(method, path, **kwargs)
         body: dict[str, Any] = response.json() if response.content else {}

@@ -6,17 +6,26 @@ It signs in as an ordinary reader, prints each answer as it streams, its citatio
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines.answer.offer import DEFAULT_ID
+from pipelines.client import DocumentsClient
+from pipelines.domain import EVERYONE, group_scope
 from pipelines.errors import SetupFailed
+from pipelines.ingest.add_paths import add_paths
 from pipelines.provision.open_webui import OpenWebUI
+from pipelines.provision.run import open_webui_admin
+from pipelines.settings import StackSettings
 
 COLUMNS = (
     ("Open WebUI", "open_webui_ms"),
@@ -27,6 +36,19 @@ COLUMNS = (
     ("first token", "first_token_ms"),
     ("whole answer", "total_ms"),
 )
+
+
+QUESTIONS = (
+    "What is the measuring range of the Djupö 300-H?",
+    "How much is paid for a complete week of on-call duty?",
+    "What is the hotel limit per night in Rotterdam?",
+    "And in Lisbon?",
+)
+HANDBOOK = Path(__file__).parents[1] / "tests" / "documents" / "handbook"
+RESTRICTED_FOLDER = "people-team"
+RESTRICTED_GROUP = "People team"
+READER_NAME = "Demo reader"
+READER_EMAIL = "reader@example.org"
 
 
 @dataclass(slots=True)
@@ -48,11 +70,11 @@ class Heard:
         return {**timings, "first_token_ms": self.first_token_ms, "total_ms": self.total_ms}
 
 
-def ask(open_webui: OpenWebUI, model: str, messages: Sequence[dict[str, str]]) -> Iterator[tuple[str, Heard]]:
+def ask(open_webui: OpenWebUI, messages: Sequence[dict[str, str]]) -> Iterator[tuple[str, Heard]]:
     """Ask and yield each piece of the answer with what has been heard so far; the last piece is empty."""
     heard = Heard()
     started = time.perf_counter()
-    for line in open_webui.stream_chat({"model": model, "messages": list(messages), "stream": True}):
+    for line in open_webui.stream_chat({"model": DEFAULT_ID, "messages": list(messages), "stream": True}):
         if not line.startswith("data: ") or line == "data: [DONE]":
             continue
         piece = _hear(json.loads(line[6:]), heard)
@@ -64,10 +86,22 @@ def ask(open_webui: OpenWebUI, model: str, messages: Sequence[dict[str, str]]) -
     yield "", heard
 
 
-def run_demo(open_webui: OpenWebUI, model: str, questions: Sequence[str], console: Console) -> None:
+@contextmanager
+def prepare_demo(settings: StackSettings, console: Console) -> Iterator[OpenWebUI]:
+    """Add the sample handbook, one folder of it for one group only, and yield a signed-in reader outside that group."""
+    password = _reader_password(settings.state_dir / "secrets" / "demo-reader")
+    with open_webui_admin(settings) as admin:
+        admin.put_user(name=READER_NAME, email=READER_EMAIL, password=password)
+        group = admin.add_group(RESTRICTED_GROUP)
+    _add_handbook(settings, group_scope(group), console)
+    with OpenWebUI(settings.open_webui_url, email=READER_EMAIL, password=password) as reader:
+        console.print(f"Asking as [bold]{READER_NAME}[/bold] ({READER_EMAIL}) in Open WebUI, model {DEFAULT_ID}")
+        yield reader
+
+
+def run_demo(open_webui: OpenWebUI, console: Console, questions: Sequence[str] = QUESTIONS) -> None:
     """Ask `questions` in order, one that starts with "And" as a follow-up; raises `SetupFailed` when one fails."""
-    table = Table(title="Where the time went, in milliseconds", title_justify="left")
-    table.add_column("question")
+    table = Table("question", title="Where the time went, in milliseconds", title_justify="left")
     for name, _ in COLUMNS:
         table.add_column(name, justify="right")
     history: list[dict[str, str]] = []
@@ -75,19 +109,42 @@ def run_demo(open_webui: OpenWebUI, model: str, questions: Sequence[str], consol
         if not question.startswith("And"):
             history = []
         history.append({"role": "user", "content": question})
-        heard = _tell(open_webui, model, history, console, f"{number}. {question}")
+        heard = _tell(open_webui, history, console, f"{number}. {question}")
         history.append({"role": "assistant", "content": heard.text})
         times = heard.times()
         table.add_row(str(number), *(f"{times[key]:.0f}" if key in times else "-" for _, key in COLUMNS))
+    console.print()
     console.print(table)
 
 
-def _tell(
-    open_webui: OpenWebUI, model: str, messages: Sequence[dict[str, str]], console: Console, heading: str
-) -> Heard:
+def _reader_password(file: Path) -> str:
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(24))
+    return file.read_text()
+
+
+def _add_handbook(settings: StackSettings, restricted: str, console: Console) -> None:
+    started = time.perf_counter()
+    key = settings.internal_api_key.get_secret_value()
+    with DocumentsClient(settings.pipelines_url, key=key) as documents, console.status("Reading the sample handbook"):
+        open_paths = [path for path in sorted(HANDBOOK.iterdir()) if path.name != RESTRICTED_FOLDER]
+        steps = [
+            *add_paths(documents, open_paths, access=[EVERYONE]),
+            *add_paths(documents, [HANDBOOK / RESTRICTED_FOLDER], access=[restricted]),
+        ]
+    problems = [f"{step.name}: {step.problem}" for step in steps if step.problem]
+    if problems:
+        raise SetupFailed(f"The sample handbook could not be read: {'; '.join(problems)}")
+    took = time.perf_counter() - started
+    console.print(f"Added {len(steps)} documents of the sample handbook in {took:.1f} s", highlight=False)
+
+
+def _tell(open_webui: OpenWebUI, messages: Sequence[dict[str, str]], console: Console, heading: str) -> Heard:
     console.print(f"\n[bold]{escape(heading)}[/bold]")
     heard = Heard()
-    for piece, heard in ask(open_webui, model, messages):  # noqa: B007  the last value is what was heard in all
+    for piece, heard in ask(open_webui, messages):  # noqa: B007  the last value is what was heard in all
         console.print(piece, end="", markup=False, highlight=False, soft_wrap=True)
     console.print()
     if heard.error or not heard.text:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
@@ -61,6 +62,11 @@ class Document:
     content_hash: str
     size: int
     access: tuple[str, ...] = (EVERYONE,)
+
+    @property
+    def name(self) -> str:
+        """The file name it came under: what readers see of `origin`."""
+        return PurePosixPath(self.origin).name
 
 
 BlockKind = Literal["heading", "paragraph", "list", "table"]

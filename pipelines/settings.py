@@ -45,9 +45,6 @@ class Settings(BaseSettings):
     internal_api_key: SecretStr = Field(description="n8n and the command line show it to pipelines")
     webhook_api_key: SecretStr = Field(description="pipelines shows it to n8n's webhook")
     identity_secret: SecretStr = Field(description="Open WebUI signs the reader's identity with it (HS256)")
-    n8n_api_key_file: Path | None = Field(
-        default=None, description="File with the n8n API key that may stop executions; written by provisioning"
-    )
 
     # --- parts -------------------------------------------------------------------------------------------------------
     bind_host: str = Field(default="127.0.0.1", description="The address pipelines listens on")
@@ -66,6 +63,10 @@ class Settings(BaseSettings):
         description="Where people open Open WebUI, and where provisioning finds it",
     )
     state_dir: Path = Field(default=Path(".ragline"), description="Everything the product keeps on this machine")
+    n8n_api_key_file: Path = Field(
+        default_factory=lambda data: Path(data["state_dir"]) / "secrets" / "n8n-api-key",
+        description="Holds the key with which pipelines may stop a run in n8n; written by provisioning",
+    )
 
     # --- model -------------------------------------------------------------------------------------------------------
     llm_provider: Literal["auto", "ollama", "openai", "extractive"] = Field(
@@ -129,6 +130,11 @@ class Settings(BaseSettings):
         """The model ids of `LLM_CHOICES`."""
         return tuple(choice.strip() for choice in self.llm_choices.split(",") if choice.strip())
 
+    def environment(self) -> dict[str, str]:
+        """These settings as environment variables, for a process that must see the same."""
+        values = {name: getattr(self, name) for name in Settings.model_fields}
+        return {name.upper(): _as_text(value) for name, value in values.items() if value is not None}
+
     def fallback_models(self) -> tuple[str, ...]:
         """The model ids of `LLM_FALLBACK`, in order."""
         return tuple(choice.strip() for choice in self.llm_fallback.split(",") if choice.strip())
@@ -149,6 +155,7 @@ class StackSettings(Settings):
     postgres_password: SecretStr = Field(description="Of the PostgreSQL that the native run starts")
 
     # --- parts -------------------------------------------------------------------------------------------------------
+    workflows_dir: Path = Field(default=Path("workflows"), description="What provisioning puts into n8n")
     open_webui_admin_email: str = "admin@example.org"
     n8n_owner_email: str = "owner@example.org"
     n8n_broker_port: int = Field(default=5679, ge=1, le=65535, description="Between n8n and its task runner")
@@ -180,6 +187,10 @@ class StackSettings(Settings):
 def inherited_environment(*, everything: bool = False) -> dict[str, str]:
     """What a process started here gets of the environment: the few things every program needs, or all of it."""
     return {name: value for name, value in os.environ.items() if everything or name in PASSED_ON}
+
+
+def _as_text(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _strong(value: SecretStr, length: int) -> SecretStr:

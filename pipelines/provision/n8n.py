@@ -75,6 +75,16 @@ def provision_n8n(target: N8nTarget, workflows: list[Path]) -> dict[str, Outcome
     return outcomes
 
 
+def fetch_workflow(target: N8nTarget, name: str) -> dict[str, Any]:
+    """Return a workflow as n8n has it; raises `SetupFailed` when there is none of that name."""
+    with _translated(), httpx.Client(base_url=f"{target.url}/api/v1", timeout=30) as api:
+        api.headers["X-N8N-API-KEY"] = _api_key(target, api)
+        workflow = _find(api, name)
+    if workflow is None:
+        raise SetupFailed(f"n8n has no workflow '{name}'.")
+    return workflow
+
+
 def _api_key(target: N8nTarget, api: httpx.Client) -> str:
     if target.api_key_file.exists():
         key = target.api_key_file.read_text().strip()

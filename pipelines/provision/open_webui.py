@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from typing import Any
 
 import httpx
@@ -36,19 +37,19 @@ class OpenWebUI:
         """The models this account may choose."""
         return [str(model["id"]) for model in self._call("GET", "/api/models")["data"]]
 
-    def add_user(self, *, name: str, email: str, password: str) -> str:
-        """Return the id of the user with this e-mail address, who is created if there is none (admin only)."""
-        found = self._call("GET", "/api/v1/users/", params={"query": email})["users"]
-        for user in found:
+    def put_user(self, *, name: str, email: str, password: str) -> str:
+        """Make sure there is a user with this e-mail address and password, and return the id (admin only)."""
+        account = {"name": name, "email": email, "password": password, "role": "user"}
+        for user in self._call("GET", "/api/v1/users/", params={"query": email})["users"]:
             if user["email"] == email:
+                update = {**account, "profile_image_url": user["profile_image_url"]}
+                self._call("POST", f"/api/v1/users/{user['id']}/update", update)
                 return str(user["id"])
-        body = {"name": name, "email": email, "password": password, "role": "user"}
-        return str(self._call("POST", "/api/v1/auths/add", body)["id"])
+        return str(self._call("POST", "/api/v1/auths/add", account)["id"])
 
     def group_ids(self) -> dict[str, str]:
         """Every group's id by its name (admin only)."""
-        groups: Any = self._call("GET", "/api/v1/groups/")
-        return {str(group["name"]): str(group["id"]) for group in groups}
+        return {str(group["name"]): str(group["id"]) for group in self._list("/api/v1/groups/")}
 
     def add_group(self, name: str) -> str:
         """Return the id of the group with this name, which is created if there is none (admin only)."""
@@ -61,6 +62,20 @@ class OpenWebUI:
     def add_member(self, group_id: str, user_id: str) -> None:
         """Put a user into a group (admin only)."""
         self._call("POST", f"/api/v1/groups/id/{group_id}/users/add", {"user_ids": [user_id]})
+
+    def put_function(self, function_id: str, *, name: str, content: str) -> None:
+        """Install one of our functions in its present version and switch it on for every model (admin only)."""
+        form = {"id": function_id, "name": name, "content": content, "meta": {"description": name, "manifest": {}}}
+        present = {function["id"]: function for function in self._list("/api/v1/functions/")}
+        if function_id in present:
+            function = self._call("POST", f"/api/v1/functions/id/{function_id}/update", form)
+        else:
+            function = self._call("POST", "/api/v1/functions/create", form)
+        state = {"is_active": False, "is_global": False, **function, **present.get(function_id, {})}
+        if not state["is_active"]:
+            self._call("POST", f"/api/v1/functions/id/{function_id}/toggle")
+        if not state["is_global"]:
+            self._call("POST", f"/api/v1/functions/id/{function_id}/toggle/global")
 
     def stream_chat(self, body: dict[str, Any]) -> Iterator[str]:
         """Yield the lines of a streamed chat completion as they arrive; what the gateway sent, byte for byte."""
@@ -75,6 +90,10 @@ class OpenWebUI:
                 raise _refused(response)
             yield from response.iter_lines()
 
+    def _list(self, path: str) -> list[dict[str, Any]]:
+        answer: Any = self._call("GET", path)
+        return list(answer)
+
     def _call(
         self, method: str, path: str, body: dict[str, Any] | None = None, *, params: dict[str, str] | None = None
     ) -> dict[str, Any]:
@@ -86,8 +105,12 @@ class OpenWebUI:
         return answer
 
 
-def check_models(open_webui: OpenWebUI, model_id: str) -> None:
-    """Raise `SetupFailed` unless Open WebUI shows our model, which proves its connection to the gateway."""
+def provision_open_webui(open_webui: OpenWebUI, model_id: str) -> None:
+    """Install our functions and raise `SetupFailed` unless our model is shown, which proves the connection to us."""
+    for file in sorted(files("pipelines.provision.open_webui_functions").iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".py"):
+            name = file.name.removesuffix(".py")
+            open_webui.put_function(name, name=name.replace("_", " ").capitalize(), content=file.read_text())
     if model_id not in open_webui.model_ids():
         raise SetupFailed(
             f"Open WebUI does not show the model '{model_id}': its connection to pipelines fails; "

@@ -1,4 +1,4 @@
-"""The workflows in `workflows/` as files: one form, no secret, nothing random, every node at a version known to work."""
+"""The workflows in `workflows/` as files: one form, no secret, nothing random, every node at a known version."""
 
 from __future__ import annotations
 
