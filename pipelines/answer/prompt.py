@@ -26,6 +26,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from pipelines.domain import Chunk, Citation, Document, Message, Passage, Prompt, Question
 
@@ -119,8 +120,9 @@ def number_citations(passages: Sequence[Passage]) -> tuple[Citation, ...]:
 
 
 def _citation_name(document: Document, page: int | None) -> str:
-    title = " ".join(document.title.split())
-    return title if page is None else f"{title} p.{page}"
+    # The file's name and not its title: two editions of a policy share their title.
+    name = PurePosixPath(document.origin).name or document.title
+    return name if page is None else f"{name} p.{page}"
 
 
 def _passage_text(chunk: Chunk) -> str:
