@@ -86,9 +86,11 @@ class _Reading:
         if _RULE.match(line):
             return
         cells = tuple(cell.strip(" *") for cell in re.split(r"[|\t]", line.strip("| ")))
-        if self._header:
+        another_table = len(cells) != len(self._header) and not any(map(str.isdigit, line))
+        if self._header and not another_table:
             yield self._quote(_row(self._header, cells), row=True)
-        self._header = self._header or cells
+        else:
+            self._header = cells
 
     def _table(self, lines: Sequence[str]) -> Iterator[Quote]:
         """Rows of a table whose cells are no longer told apart: each is quoted under the table's first line."""

@@ -34,13 +34,15 @@ MAX_EMBEDDED = 32
 MIN_COVER = 0.34
 MIN_SIMILARITY = 0.36
 MIN_SCORE = 0.47
-NEAR_BEST = 0.85
+NEAR_BEST = 0.8
 """Quotes that score less than this share of the best are left out."""
 FIGURE_BONUS = 0.08
 """For a quote with a figure when the question asks for one; a table's row gets half as much again."""
 HEADING_BONUS = 0.08
 """For a quote under a heading that is about nothing but what is asked."""
 NAME_WEIGHT = 2.0
+EARLIER = 0.6
+"""What a word weighs that a follow-up takes over from the question before it."""
 ABOVE = 0.75
 """What a word counts that stands not in the quote but in the document's name or the heading above."""
 ELSEWHERE = 0.5
@@ -90,7 +92,10 @@ class ExtractiveProvider(ChatProvider):
 
     def _best_quotes(self, prompt: ParsedPrompt) -> list[Quote]:
         question = _Asked.read(prompt)
-        covered = [(question.cover(quote), quote) for quote in quotes_of(prompt.passages)]
+        quotes = quotes_of(prompt.passages)
+        # Paris is asked for and has a row: then the other rows of its table are not meant.
+        named = [quote for quote in quotes if question.names_stand_in(quote)]
+        covered = [(question.cover(quote), quote) for quote in named or quotes]
         likely = sorted((each for each in covered if each[0] >= MIN_COVER), key=lambda each: -each[0])[:MAX_EMBEDDED]
         if not likely:
             return []
@@ -132,7 +137,11 @@ class _Asked:
             if message.role == "user":
                 text = f"{_without_names(message.content) if names else message.content}\n{text}"
         names = names or _names(text)
-        weights = {stem(word): NAME_WEIGHT if stem(word) in names else 1.0 for word in significant_words(text)}
+        said_now = {stem(word) for word in words(prompt.question)}
+        weights = {
+            word: (NAME_WEIGHT if word in names else 1.0) * (1.0 if word in said_now else EARLIER)
+            for word in map(stem, significant_words(text))
+        }
         return cls(text, weights, names)
 
     def cover(self, quote: Quote) -> float:
@@ -146,6 +155,10 @@ class _Asked:
         if not found or not all(found[name] for name in self.names) or (subject and not any(subject)):
             return 0.0
         return sum(found[word] * weight for word, weight in self.weights.items()) / sum(self.weights.values())
+
+    def names_stand_in(self, quote: Quote) -> bool:
+        """Whether the quote, or what stands above it, has every name of the question."""
+        return self.names <= {stem(word) for word in words(f"{quote.context} {quote.text}")}
 
     def bonus(self, quote: Quote) -> float:
         """What speaks for a quote besides its words: a figure when one is asked for, a heading that is the subject."""
