@@ -1,0 +1,142 @@
+"""The OpenAI-compatible provider against a server that speaks OpenAI's protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+from pipelines.domain import Message, Usage
+from pipelines.errors import Busy, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
+from pipelines.providers.base import ChatDelta, Finish, GenerateOptions, TextDelta
+from pipelines.providers.openai_compatible import VENDOR_ERRORS, OpenAICompatibleProvider
+from tests.models import ModelServer, running_model_server
+
+ASK = [Message("user", "How much leave do I have?")]
+REQUEST = httpx2.Request("POST", "http://127.0.0.1:1/v1/chat/completions")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ModelServer]:
+    async with running_model_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def provider(server: ModelServer) -> AsyncIterator[OpenAICompatibleProvider]:
+    provider = OpenAICompatibleProvider(f"{server.url}/v1")
+    yield provider
+    await provider.close()
+
+
+async def _all(provider: OpenAICompatibleProvider, model: str, **options: Any) -> list[ChatDelta]:
+    return [delta async for delta in provider.stream(model, ASK, options=GenerateOptions(**options))]
+
+
+async def test_reports_what_the_server_counted(provider: OpenAICompatibleProvider) -> None:
+    *texts, finish = await _all(provider, "mock-ttft0-itl0-len5")
+    assert texts == [TextDelta(text) for text in ("According", " to", " the", " documents", " [1]")]
+    assert finish == Finish("stop", Usage(prompt_tokens=6, completion_tokens=5))
+
+
+async def test_passes_options_on_and_sends_none_of_its_own(
+    provider: OpenAICompatibleProvider, server: ModelServer
+) -> None:
+    finish = (await _all(provider, "mock-ttft0-itl0-len50", max_tokens=3))[-1]
+    assert finish == Finish("length", Usage(prompt_tokens=6, completion_tokens=3))
+    request = server.stats.last_request
+    assert request is not None
+    assert request["max_tokens"] == 3
+    assert "temperature" not in request
+
+
+@pytest.mark.parametrize("model", ["mock-ttft0-itl10-len500", "mock-ttft0-itl0-len9-hang1"])
+async def test_closing_stops_the_model_at_once(
+    provider: OpenAICompatibleProvider, server: ModelServer, model: str
+) -> None:
+    async with aclosing(provider.stream(model, ASK, options=GenerateOptions())) as deltas:
+        await anext(deltas)
+    await asyncio.sleep(0.15)
+    assert (server.stats.cancelled, server.stats.active) == (1, 0)
+
+
+async def test_cancelling_a_silent_call_stops_the_model_at_once(
+    provider: OpenAICompatibleProvider, server: ModelServer
+) -> None:
+    waiting = asyncio.create_task(_all(provider, "mock-ttft5000-itl0-len5"))
+    await asyncio.sleep(0.2)
+    waiting.cancel()
+    await asyncio.sleep(0.15)
+    assert (server.stats.cancelled, server.stats.active) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "says"),
+    [
+        ("gpt", UnknownModel, "does not have the model gpt"),
+        ("mock-ttft0-itl0-len5-busy", Busy, "busy"),
+        ("mock-ttft0-itl0-len5-err", ModelFailed, "llama runner process has terminated"),
+        ("mock-ttft0-itl0-len9-err5", ModelFailed, "an error was encountered"),
+        ("mock-ttft0-itl1-len9-fail5", ModelFailed, "broke"),
+    ],
+)
+async def test_translates_what_the_server_says(
+    provider: OpenAICompatibleProvider, model: str, error: type[RaglineError], says: str
+) -> None:
+    with pytest.raises(error, match=says) as raised:
+        await _all(provider, model)
+    assert isinstance(raised.value.__cause__, VENDOR_ERRORS)
+
+
+async def test_passes_on_when_to_come_back(provider: OpenAICompatibleProvider) -> None:
+    with pytest.raises(Busy) as raised:
+        await _all(provider, "mock-ttft0-itl0-len5-busy")
+    assert raised.value.retry_after == 7
+
+
+async def test_names_the_setting_when_the_key_is_refused(server: ModelServer) -> None:
+    provider = OpenAICompatibleProvider(f"{server.url}/v1", api_key="wrong")
+    with pytest.raises(ModelUnavailable, match="OPENAI_API_KEY"):
+        await _all(provider, "mock-ttft0-itl0-len5")
+    await provider.close()
+
+
+async def test_says_where_it_looked_when_nothing_answers() -> None:
+    provider = OpenAICompatibleProvider("http://127.0.0.1:9/v1", connect_timeout_s=1)
+    for call in (provider.check(), provider.models(), _all(provider, "any")):
+        with pytest.raises(ModelUnavailable, match=r"http://127\.0\.0\.1:9/v1.*OPENAI_BASE_URL"):
+            await call
+    await provider.close()
+
+
+def _refusal(kind: type[openai.APIStatusError], status: int) -> openai.APIStatusError:
+    return kind("refused", response=httpx2.Response(status, request=REQUEST), body=None)
+
+
+@pytest.mark.parametrize(
+    ("raised", "answering", "error"),
+    [
+        (_refusal(openai.NotFoundError, 404), False, UnknownModel),
+        (_refusal(openai.RateLimitError, 429), False, Busy),
+        (_refusal(openai.AuthenticationError, 401), False, ModelUnavailable),
+        (_refusal(openai.PermissionDeniedError, 403), False, ModelUnavailable),
+        (_refusal(openai.InternalServerError, 503), False, ModelUnavailable),
+        (_refusal(openai.InternalServerError, 500), False, ModelFailed),
+        (_refusal(openai.BadRequestError, 400), False, ModelFailed),
+        (openai.APIConnectionError(request=REQUEST), False, ModelUnavailable),
+        (openai.APITimeoutError(REQUEST), False, ModelUnavailable),
+        (openai.APIConnectionError(request=REQUEST), True, ModelFailed),
+        (openai.APIError("an error event", REQUEST, body=None), True, ModelFailed),
+        (json.JSONDecodeError("not JSON", "", 0), True, ModelFailed),
+    ],
+)
+def test_maps_every_vendor_error_it_claims_to(raised: Exception, answering: bool, error: type[RaglineError]) -> None:
+    assert isinstance(raised, VENDOR_ERRORS)
+    provider = OpenAICompatibleProvider("http://127.0.0.1:1/v1")
+    assert type(provider._translated(raised, "any", answering=answering)) is error
