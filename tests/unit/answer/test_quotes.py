@@ -1,0 +1,61 @@
+"""What of a passage can be quoted."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.answer.prompt import PromptPassage
+from pipelines.answer.quotes import quotes_of
+
+
+def texts(passage: str) -> list[str]:
+    return [quote.text for quote in quotes_of([PromptPassage(1, "Travel", None, passage)])]
+
+
+def test_prose_is_cut_into_sentences_across_wrapped_lines() -> None:
+    assert texts("Trains come first. First class may\nbe booked for e.g. Paris, up to 2.5 hours. It is paid!") == [
+        "Trains come first.",
+        "First class may be booked for e.g. Paris, up to 2.5 hours.",
+        "It is paid!",
+    ]
+
+
+def test_a_heading_is_not_quoted_but_stands_above_what_is() -> None:
+    quotes = quotes_of([PromptPassage(1, "Travel", 3, "Hotels › Paris\nThe limit is 195 EUR.")])
+    assert [(quote.text, quote.context) for quote in quotes] == [("The limit is 195 EUR.", "Travel › Hotels › Paris")]
+
+
+def test_list_items_are_quoted_one_by_one_without_their_marks() -> None:
+    assert texts("- A desk, up to 450 EUR\n- A chair\n2) A lamp") == ["A desk, up to 450 EUR", "A chair", "A lamp"]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "| City | Limit |\n| --- | --- |\n| Paris | 195 EUR |\n| Lisbon | 155 EUR |",
+        "City | Limit\nParis | 195 EUR\nLisbon | 155 EUR",
+        "City\tLimit\nParis\t195 EUR\nLisbon\t155 EUR",
+    ],
+)
+def test_a_row_is_quoted_with_its_header(table: str) -> None:
+    assert texts(table) == ["City: Paris; Limit: 195 EUR", "City: Lisbon; Limit: 155 EUR"]
+
+
+def test_rows_without_cell_borders_are_quoted_with_the_line_above_the_table() -> None:
+    passage = "The limits are per night.\nCity Hotel limit per night\nParis 195 EUR\nLisbon 155 EUR\nTips are not paid."
+    assert texts(passage) == [
+        "The limits are per night.",
+        "Paris 195 EUR (City Hotel limit per night)",
+        "Lisbon 155 EUR (City Hotel limit per night)",
+        "Tips are not paid.",
+    ]
+
+
+def test_a_table_after_another_has_its_own_header() -> None:
+    passage = "A | B\n1 | 2\n\nBetween them.\n\nC | D\n3 | 4\nE | F | G\n5 | 6 | 7"
+    assert texts(passage) == ["A: 1; B: 2", "Between them.", "C: 3; D: 4", "E: 5; F: 6; G: 7"]
+
+
+def test_the_same_sentence_in_two_passages_is_quoted_once() -> None:
+    passages = [PromptPassage(number, "Travel", number, "Tips are not paid.") for number in (1, 2)]
+    assert [quote.number for quote in quotes_of(passages)] == [1]
