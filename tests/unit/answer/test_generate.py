@@ -1,0 +1,261 @@
+"""The model router over real providers and the model server."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from pipelines.answer.generate import ModelRouter, Patience, ServedProvider
+from pipelines.answer.model_calls import InProcessModelCalls, ModelCall
+from pipelines.cost import Price, PriceList
+from pipelines.domain import Message, Usage
+from pipelines.errors import Busy, DeadlineExceeded, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
+from pipelines.providers.base import ChatDelta, ChatProvider, Finish, TextDelta
+from pipelines.providers.extractive import ExtractiveProvider
+from pipelines.providers.ollama import OllamaProvider
+from pipelines.providers.openai_compatible import OpenAICompatibleProvider
+from tests.contract.test_chat_provider import NoMeaning
+from tests.models import ModelServer, running_model_server
+
+ASK = [Message("user", "How much leave do I have?")]
+FAST = "ollama/mock-ttft0-itl0-len5"
+SLOW = "ollama/mock-ttft0-itl10-len500"
+PRICES = PriceList(
+    [
+        Price(
+            model="ollama/*",
+            input=1,
+            output=2,
+            unit="USD per 1M tokens",
+            region="here",
+            source="a test",
+            read_on=dt.date(2026, 11, 21),
+            confidence="exact",
+        )
+    ]
+)
+
+
+def build_router(
+    server: ModelServer,
+    *others: ChatProvider,
+    url: str = "",
+    parallel: int = 4,
+    queue: int = 8,
+    **settings: Any,
+) -> ModelRouter:
+    """A router over Ollama (the model server), the extractive provider, and `others`."""
+    ollama = OllamaProvider(url or server.url, connect_timeout_s=1)
+    served = [ServedProvider(each, parallel) for each in (ollama, ExtractiveProvider(NoMeaning()), *others)]
+    defaults: dict[str, Any] = {
+        "default": "ollama",
+        "queue": queue,
+        "patience": Patience(first_token_s=0.5, idle_s=0.2),
+        "calls": InProcessModelCalls(),
+        "prices": PRICES,
+    }
+    return ModelRouter(served, **defaults | settings)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ModelServer]:
+    async with running_model_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def router(server: ModelServer) -> AsyncIterator[ModelRouter]:
+    router = build_router(server)
+    yield router
+    await router.close()
+
+
+async def _all(router: ModelRouter, model_id: str, **options: Any) -> list[ChatDelta]:
+    async with aclosing(router.stream(model_id, ASK, **options)) as deltas:
+        return [delta async for delta in deltas]
+
+
+def _text(deltas: Sequence[ChatDelta]) -> str:
+    return "".join(delta.text for delta in deltas if isinstance(delta, TextDelta))
+
+
+async def _call(router: ModelRouter, request_id: str) -> ModelCall:
+    call = await router.calls.get(request_id)
+    assert call is not None
+    return call
+
+
+async def test_the_model_that_was_asked_answers(router: ModelRouter) -> None:
+    answer = await _all(router, FAST)
+    assert _text(answer) == "According to the documents [1]"
+    assert answer[-1] == Finish("stop", Usage(6, 5))
+
+
+async def test_several_providers_are_told_apart_by_the_first_half_of_the_id(server: ModelServer) -> None:
+    router = build_router(server, OpenAICompatibleProvider(f"{server.url}/v1"))
+    assert _text(await _all(router, "openai/mock-ttft0-itl0-len2")) == "According to"
+    assert _text(await _all(router, "ollama/mock-ttft0-itl0-len3")) == "According to the"
+    ids = await router.models()
+    assert ids[0] == "default"
+    offered = {f"{provider}/mock-ttft0-itl0-len50:latest" for provider in ("ollama", "openai")}
+    assert offered | {"extractive/quotes"} <= set(ids)
+    await router.close()
+
+
+async def test_default_is_the_first_model_of_the_configured_provider(router: ModelRouter) -> None:
+    await _all(router, "default", request_id="r1")
+    assert (await _call(router, "r1")).model == "ollama/mock-ttft0-itl0-len50:latest"
+
+
+async def test_a_whole_answer_can_be_had_at_once(router: ModelRouter) -> None:
+    completion = await router.complete(FAST, ASK)
+    assert completion.text == "According to the documents [1]"
+    assert completion.finish.usage == Usage(6, 5)
+
+
+async def test_what_became_of_a_call_is_recorded_at_the_first_token_and_at_the_end(router: ModelRouter) -> None:
+    async with aclosing(router.stream("ollama/mock-ttft50-itl1-len5", ASK, request_id="r1")) as deltas:
+        await anext(deltas)
+        begun = await _call(router, "r1")
+        assert begun.model_ttft_ms is not None
+        assert begun.model_ttft_ms == pytest.approx(55, abs=40)
+        assert begun.model_ms is None
+        async for _ in deltas:
+            pass
+    done = await _call(router, "r1")
+    assert (done.asked, done.model, done.fallback, done.error) == (begun.model, begun.model, False, None)
+    assert done.usage == Usage(6, 5)
+    assert done.cost_usd == pytest.approx(16e-6)
+    assert done.model_ms is not None
+    assert done.model_ms >= begun.model_ttft_ms
+
+
+async def test_usage_is_estimated_and_marked_where_nobody_counted(router: ModelRouter) -> None:
+    finish = (await _all(router, "extractive/quotes"))[-1]
+    assert isinstance(finish, Finish)
+    assert finish.usage is not None
+    assert finish.usage.estimated
+
+
+@pytest.mark.parametrize(
+    ("model", "error"),
+    [
+        ("ollama/llama3.2", UnknownModel),
+        ("nobody/nothing", UnknownModel),
+        ("ollama/mock-ttft0-itl0-len5-busy", Busy),
+        ("ollama/mock-ttft0-itl0-len5-err", ModelFailed),
+        ("ollama/mock-ttft0-itl0-len9-hang0", DeadlineExceeded),
+        ("ollama/mock-ttft0-itl0-len9-hang5", DeadlineExceeded),
+        ("ollama/mock-ttft0-itl1-len9-fail5", ModelFailed),
+        ("ollama/mock-ttft0-itl100-len9-drip", DeadlineExceeded),
+    ],
+)
+async def test_every_way_to_fail_is_a_typed_error_in_bounded_time(
+    router: ModelRouter, server: ModelServer, model: str, error: type[RaglineError]
+) -> None:
+    started = time.perf_counter()
+    with pytest.raises(error):
+        await _all(router, model)
+    assert time.perf_counter() - started < 2
+    await asyncio.sleep(0.05)
+    assert (router.active, server.stats.active) == (0, 0)
+
+
+@pytest.mark.parametrize("fault", ["err", "busy", "hang0", "fail0"])
+async def test_the_fallback_answers_when_the_model_cannot_begin(server: ModelServer, fault: str) -> None:
+    router = build_router(server, fallback=("ollama/mock-ttft0-itl0-len9-err", "extractive/quotes", FAST))
+    asked = f"ollama/mock-ttft0-itl0-len5-{fault}"
+    assert _text(await _all(router, asked, request_id="r1"))
+    call = await _call(router, "r1")
+    assert (call.asked, call.model, call.fallback) == (asked, "extractive/quotes", True)
+    await router.close()
+
+
+async def test_the_fallback_answers_when_nothing_is_there(server: ModelServer) -> None:
+    router = build_router(server, url="http://127.0.0.1:9", fallback=("extractive/quotes",))
+    assert _text(await _all(router, FAST))
+    await router.close()
+
+
+async def test_nothing_else_is_tried_after_the_first_token(server: ModelServer) -> None:
+    router = build_router(server, fallback=("extractive/quotes",))
+    seen: list[ChatDelta] = []
+    with pytest.raises(ModelFailed):
+        async for delta in router.stream("ollama/mock-ttft0-itl1-len9-fail5", ASK, request_id="r1"):
+            seen.append(delta)
+    assert _text(seen) == "According to the documents [1]"
+    call = await _call(router, "r1")
+    assert isinstance(call.error, ModelFailed)
+    assert not call.fallback
+    await router.close()
+
+
+@pytest.mark.parametrize("model", ["ollama/llama3.2", "nobody/nothing"])
+async def test_a_mistaken_model_is_shown_and_not_papered_over(server: ModelServer, model: str) -> None:
+    router = build_router(server, fallback=("extractive/quotes",))
+    with pytest.raises(UnknownModel):
+        await _all(router, model)
+    await router.close()
+
+
+async def test_the_first_failure_is_told_when_all_fail(server: ModelServer) -> None:
+    router = build_router(server, url="http://127.0.0.1:9", fallback=("ollama/mock-ttft0-itl0-len9",))
+    with pytest.raises(ModelUnavailable, match="OLLAMA_BASE_URL"):
+        await _all(router, FAST)
+    await router.close()
+
+
+async def test_a_caller_can_do_without_the_fallback(server: ModelServer) -> None:
+    router = build_router(server, fallback=("extractive/quotes",))
+    with pytest.raises(ModelFailed):
+        await router.complete("ollama/mock-ttft0-itl0-len5-err", ASK, fall_back=False)
+    await router.close()
+
+
+async def test_the_model_never_sees_more_calls_than_it_serves_at_once(server: ModelServer) -> None:
+    router = build_router(server, parallel=3, queue=100)
+    await asyncio.gather(*(_all(router, "ollama/mock-ttft10-itl1-len5") for _ in range(20)))
+    assert (server.stats.requests, server.stats.max_active) == (20, 3)
+    await router.close()
+
+
+async def test_a_full_queue_is_told_at_once_and_does_not_fall_back(server: ModelServer) -> None:
+    router = build_router(server, parallel=1, queue=0, fallback=("extractive/quotes",))
+    async with aclosing(router.stream(SLOW, ASK)) as deltas:
+        await anext(deltas)
+        with pytest.raises(Busy) as refused:
+            await _all(router, FAST)
+        assert refused.value.retry_after
+        assert _text(await _all(router, "extractive/quotes"))
+    await router.close()
+
+
+async def test_waiting_in_line_is_not_held_against_the_model(server: ModelServer) -> None:
+    router = build_router(server, parallel=1)
+    model = "ollama/mock-ttft200-itl0-len5"
+    await asyncio.gather(*(_all(router, model, request_id=f"r{number}") for number in range(4)))
+    last = await _call(router, "r3")
+    assert last.wait_ms > 500
+    assert last.model_ttft_ms is not None
+    assert last.model_ttft_ms < 400
+    await router.close()
+
+
+async def test_a_reader_who_leaves_frees_the_slot_and_the_model(server: ModelServer) -> None:
+    router = build_router(server, parallel=2)
+    for model in (SLOW, "ollama/mock-ttft9000-itl0-len5", "ollama/mock-ttft0-itl0-len9-hang5") * 3:
+        readers = [asyncio.create_task(_all(router, model)) for _ in range(4)]
+        await asyncio.sleep(0.05)
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+    await asyncio.sleep(0.1)
+    assert (router.active, server.stats.active) == (0, 0)
+    assert _text(await _all(router, FAST))
+    await router.close()
