@@ -70,11 +70,13 @@ class Heard:
         return {**timings, "first_token_ms": self.first_token_ms, "total_ms": self.total_ms}
 
 
-def ask(open_webui: OpenWebUI, messages: Sequence[dict[str, str]]) -> Iterator[tuple[str, Heard]]:
+def ask(
+    open_webui: OpenWebUI, messages: Sequence[dict[str, str]], *, model: str = DEFAULT_ID
+) -> Iterator[tuple[str, Heard]]:
     """Ask and yield each piece of the answer with what has been heard so far; the last piece is empty."""
     heard = Heard()
     started = time.perf_counter()
-    for line in open_webui.stream_chat({"model": DEFAULT_ID, "messages": list(messages), "stream": True}):
+    for line in open_webui.stream_chat({"model": model, "messages": list(messages), "stream": True}):
         if not line.startswith("data: ") or line == "data: [DONE]":
             continue
         piece = _hear(json.loads(line[6:]), heard)
