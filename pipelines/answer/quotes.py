@@ -16,10 +16,14 @@ ROW_CHARACTERS = 80
 """Wrapped prose has longer lines than this; the rows of a table in a PDF, where no cell borders are left, have not."""
 ROWS_OF_A_TABLE = 3
 
+QUOTE_CHARACTERS = 300
+"""What is longer is not a sentence but a table that lost its lines; it has every word and answers nothing."""
+
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)]*\s+(?=[\"'“‘(]?[A-ZÀ-Þ0-9])")
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|approx|incl|max|min|no|nr|vs|dr|mr|mrs|ms|st|p|z\.B|ca|bzw)\.$", re.I)
 _LIST_MARK = re.compile(r"^(?:[-*•–]|\d{1,2}[.)])\s+")
 _NUMBERED_HEADING = re.compile(r"^\d{1,2}(?:\.\d{1,2})*\.?\s+\D+$")
+_FIGURE = re.compile(r"(?<![\w-])\d[\d.,:]*(?![\w-])")
 _RULE = re.compile(r"^[\s|:+=-]+$")
 
 
@@ -46,7 +50,7 @@ def quotes_of(passages: Sequence[PromptPassage]) -> list[Quote]:
     for passage in passages:
         for quote in _Reading(passage).quotes():
             quotes.setdefault(quote.text.casefold(), quote)
-    return list(quotes.values())
+    return [quote for quote in quotes.values() if len(quote.text) <= QUOTE_CHARACTERS]
 
 
 class _Reading:
@@ -70,7 +74,7 @@ class _Reading:
                 continue
             if _has_cells(line):
                 yield from self._cells(line)
-            elif _LIST_MARK.match(line):
+            elif _LIST_MARK.match(line) and not line.isupper():
                 yield from self._sentences(then=_LIST_MARK.sub("", line))
             elif _is_heading(line) and place + 1 < len(self._lines) and _ended(self._prose):
                 yield from self._sentences()
@@ -86,6 +90,9 @@ class _Reading:
         if _RULE.match(line):
             return
         cells = tuple(cell.strip(" *") for cell in re.split(r"[|\t]", line.strip("| ")))
+        if all(": " in cell for cell in cells):  # each cell names its column, as chunks write rows
+            yield self._quote("; ".join(cells), row=True)
+            return
         another_table = len(cells) != len(self._header) and not any(map(str.isdigit, line))
         if self._header and not another_table:
             yield self._quote(_row(self._header, cells), row=True)
@@ -108,7 +115,7 @@ class _Reading:
         header = self._lines[place]
         if count < ROWS_OF_A_TABLE or not _ended(self._prose) or _NUMBERED_HEADING.match(header):
             return 0
-        if len(header.split()) < min(3, len(self._lines[place + 1].split())):
+        if not _FIGURE.search(self._lines[place + 1]):  # then this is the heading, and the next line the header
             return 0
         with_figures = sum(any(map(str.isdigit, row)) for row in self._lines[place + 1 : end])
         return count if 2 * with_figures > count - 1 else 0
@@ -144,12 +151,12 @@ def _has_cells(line: str) -> bool:
 
 
 def _may_be_row(line: str) -> bool:
-    plain = not (_has_cells(line) or _LIST_MARK.match(line) or line.startswith("#"))
+    plain = not (_has_cells(line) or _LIST_MARK.match(line) or line.startswith("#") or line.isupper())
     return plain and len(line) <= ROW_CHARACTERS and line[-1] not in ".!?:;," and ". " not in line
 
 
 def _is_heading(line: str) -> bool:
-    if line.startswith("#"):
+    if line.startswith("#") or line.isupper():
         return True
     short = len(line) <= HEADING_CHARACTERS and line[-1] not in ".!?:;," and ". " not in line
     return short and (line[0].isupper() or line[0].isdigit())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _WORD = re.compile(r"\d+(?:[.,:]\d+)*|\w+(?:['’]\w+)?")
 
@@ -41,12 +42,19 @@ def significant_words(text: str) -> list[str]:
 
 def stem(word: str) -> str:
     """A word without its commonest endings, so that `days` and `day`, `reimbursed` and `reimburse` are the same."""
-    word = word.lower().replace("’", "'").removesuffix("'s")
+    word = _without_accents(word.lower()).replace("’", "'").removesuffix("'s")
     for ending, kept in (("ies", "y"), ("sses", "ss"), ("ing", ""), ("ement", ""), ("ed", ""), ("es", ""), ("s", "")):
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith(("ss", "us")):
             word = word[: -len(ending)] + kept
             break
     return word.removesuffix("e") if len(word) > 4 else word
+
+
+def _without_accents(word: str) -> str:
+    """`Djupö` as a file's name spells it: djupo."""
+    if word.isascii():
+        return word
+    return "".join(letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter))
 
 
 def akin(one: str, other: str) -> bool:

@@ -32,6 +32,9 @@ MAX_QUOTES = 3
 MAX_EMBEDDED = 32
 """A sentence costs the embedding model a few milliseconds, and those with the fewest of the question's words lose."""
 MIN_COVER = 0.34
+MIN_SUBJECT = 0.5
+"""Of a question with names, more than this share of the other words must stand around too: France has many pages, and
+none of them its capital."""
 MIN_SIMILARITY = 0.36
 MIN_SCORE = 0.47
 NEAR_BEST = 0.8
@@ -51,7 +54,8 @@ ELSEWHERE = 0.5
 TELLING_DIGITS = 3
 """A year or a model's number has at least this many."""
 
-_BEFORE_A_PLACE = frozenset({"in", "at", "for"})
+_PLACE = re.compile(r"(?<![\w-])(?:in|at|for) (\w+)", re.I)
+_AMOUNT = re.compile(r"\d+(?:[.,:]\d+)+")
 _ASKS_FIGURE = re.compile(
     r"\b(how (many|much|long|far|often|high|old|big|fast|soon|late)|when|what (time|date|year|percentage)|limit|"
     r"rate|price|cost|costs|budget|allowance|number|maximum|minimum|deadline|wie (viel|viele|lange|hoch)|wann)\b",
@@ -93,9 +97,7 @@ class ExtractiveProvider(ChatProvider):
     def _best_quotes(self, prompt: ParsedPrompt) -> list[Quote]:
         question = _Asked.read(prompt)
         quotes = quotes_of(prompt.passages)
-        # Paris is asked for and has a row: then the other rows of its table are not meant.
-        named = [quote for quote in quotes if question.names_stand_in(quote)]
-        covered = [(question.cover(quote), quote) for quote in named or quotes]
+        covered = [(question.cover(quote), quote) for quote in question.meant(quotes)]
         likely = sorted((each for each in covered if each[0] >= MIN_COVER), key=lambda each: -each[0])[:MAX_EMBEDDED]
         if not likely:
             return []
@@ -110,7 +112,7 @@ class ExtractiveProvider(ChatProvider):
 
     def _similarities(self, question: str, quotes: Sequence[Quote]) -> list[float]:
         asked = self._embedding.embed([question], input_type="question")[0]
-        said = self._embedding.embed([f"{quote.context}\n{quote.text}" for quote in quotes], input_type="document")
+        said = self._embedding.embed([_with_context(quote) for quote in quotes], input_type="document")
         return [float(value) for value in np.dot(said, asked)]
 
     def _usage(self, messages: Sequence[Message], answer: str) -> Usage:
@@ -145,20 +147,24 @@ class _Asked:
         return cls(text, weights, names)
 
     def cover(self, quote: Quote) -> float:
-        """The share of the question's words that the quote has; 0 when it lacks a name, or has nothing but names."""
+        """The share of the question's words that the quote has; 0 when it lacks a name, or has little but names."""
         places = [
             (share, {stem(word) for word in words(text)})
             for share, text in ((1.0, quote.text), (ABOVE, quote.context), (ELSEWHERE, quote.passage))
         ]
         found = {word: next((share for share, stems in places if _has(stems, word)), 0.0) for word in self.weights}
         subject = [found[word] for word in self.weights if word not in self.names]
-        if not found or not all(found[name] for name in self.names) or (subject and not any(subject)):
+        if not found or not all(found[name] for name in self.names):
+            return 0.0
+        if self.names and subject and sum(map(bool, subject)) <= MIN_SUBJECT * len(subject):
             return 0.0
         return sum(found[word] * weight for word, weight in self.weights.items()) / sum(self.weights.values())
 
-    def names_stand_in(self, quote: Quote) -> bool:
-        """Whether the quote, or what stands above it, has every name of the question."""
-        return self.names <= {stem(word) for word in words(f"{quote.context} {quote.text}")}
+    def meant(self, quotes: Sequence[Quote]) -> list[Quote]:
+        """The quotes without the other rows of a table that has a row of the name asked for."""
+        named = {id(quote) for quote in quotes if self.names <= {stem(word) for word in words(_with_context(quote))}}
+        tables = {quote.passage for quote in quotes if quote.row and id(quote) in named}
+        return [quote for quote in quotes if id(quote) in named or not (quote.row and quote.passage in tables)]
 
     def bonus(self, quote: Quote) -> float:
         """What speaks for a quote besides its words: a figure when one is asked for, a heading that is the subject."""
@@ -174,6 +180,10 @@ def _without_names(question: str) -> str:
     return " ".join(word for word in words(question) if stem(word) not in names)
 
 
+def _with_context(quote: Quote) -> str:
+    return f"{quote.context}\n{quote.text}"
+
+
 def _score(cover: float, similarity: float) -> float:
     return 0.5 * cover + 0.5 * similarity
 
@@ -185,16 +195,17 @@ def _has(stems: set[str], word: str) -> bool:
 def _names(question: str) -> frozenset[str]:
     """Stems of what makes it this city, this year, this product: names, telling numbers, and what follows `in`."""
     asked = words(question)
-    return frozenset(stem(word) for before, word in zip(["", *asked], asked, strict=False) if _is_name(before, word))
+    named = {word for before, word in zip(["", *asked], asked, strict=False) if _is_name(before, word)}
+    # A place is a place in small letters too.
+    places = {word for word in _PLACE.findall(question) if word.lower() not in STOP_WORDS}
+    return frozenset(map(stem, named | places))
 
 
 def _is_name(before: str, word: str) -> bool:
-    if word.lower() in STOP_WORDS:
+    if word.lower() in STOP_WORDS or _AMOUNT.fullmatch(word):
         return False
     if word.isdecimal() and len(word) < TELLING_DIGITS:
         # "tier 2" names something, "for 2 nights" does not.
         return bool(before) and before.lower() not in STOP_WORDS
-    if any(map(str.isdigit, word)):
-        return True
-    # A capital at the beginning says nothing; a place is a place in small letters too.
-    return (word[0].isupper() and bool(before)) or before.lower() in _BEFORE_A_PLACE
+    # A capital at the beginning says nothing.
+    return any(map(str.isdigit, word)) or (word[0].isupper() and bool(before))

@@ -41,6 +41,22 @@ def test_a_row_is_quoted_with_its_header(table: str) -> None:
     assert texts(table) == ["City: Paris; Limit: 195 EUR", "City: Lisbon; Limit: 155 EUR"]
 
 
+def test_a_row_whose_cells_name_their_columns_is_quoted_as_it_is() -> None:
+    assert texts("City: Paris | Limit: 195 EUR\nCity: Lisbon | Limit: 155 EUR") == [
+        "City: Paris; Limit: 195 EUR",
+        "City: Lisbon; Limit: 155 EUR",
+    ]
+
+
+def test_a_line_in_capitals_is_a_heading_even_when_it_is_numbered() -> None:
+    quotes = quotes_of([PromptPassage(1, "Safety", None, "2. ASSEMBLY POINTS\nMeet at bollard 17.")])
+    assert [(quote.text, quote.heading) for quote in quotes] == [("Meet at bollard 17.", "2. ASSEMBLY POINTS")]
+
+
+def test_a_table_that_lost_its_lines_is_not_quoted_whole() -> None:
+    assert texts("Sweden 26 EUR Germany 28 EUR " * 20) == []
+
+
 def test_rows_without_cell_borders_are_quoted_with_the_line_above_the_table() -> None:
     passage = "The limits are per night.\nCity Hotel limit per night\nParis 195 EUR\nLisbon 155 EUR\nTips are not paid."
     assert texts(passage) == [
