@@ -29,8 +29,10 @@ class ChunkIndex(ABC):
     """Chunks with their vectors, searchable by those who may read them. Thread-safe; calls block."""
 
     @abstractmethod
-    def put(self, document: Document, chunks: Sequence[Chunk], vectors: Sequence[Vector], *, pages: int | None) -> None:
-        """Make `document` consist of exactly these chunks, replacing what it had before."""
+    def put(
+        self, document: Document, chunks: Sequence[Chunk], vectors: Sequence[Vector], *, pages: int | None
+    ) -> IndexedDocument:
+        """Make `document` consist of exactly these chunks instead of what it had; return it as `documents` does."""
 
     @abstractmethod
     def remove(self, document_id: str) -> bool:

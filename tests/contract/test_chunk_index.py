@@ -1,0 +1,248 @@
+"""What every chunk index does, run over every adapter: a new one is one more row of `INDEXES`."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipelines.domain import EVERYONE, Chunk, Document, User, group_scope, user_scope
+from pipelines.errors import RaglineError, SetupFailed, StoreUnavailable
+from pipelines.stores.base import ChunkIndex, SearchRequest
+from pipelines.stores.qdrant_edge import QdrantEdgeIndex
+from tests.fakes.word_embedding import WordEmbedding
+
+EMBEDDING = WordEmbedding()
+
+INDEXES: dict[str, Callable[[Path], ChunkIndex]] = {
+    "qdrant_edge": lambda folder: QdrantEdgeIndex(folder / "index", EMBEDDING),
+}
+
+
+@pytest.fixture(params=sorted(INDEXES))
+def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ChunkIndex]:
+    opened = INDEXES[request.param](tmp_path)
+    yield opened
+    opened.close()
+
+
+def a_document(name: str = "policy.md", *, access: Sequence[str] = (EVERYONE,), revision: str = "r1") -> Document:
+    origin = f"file:///documents/{name}"
+    identity = str(uuid.uuid5(uuid.NAMESPACE_URL, origin))
+    return Document(identity, name.removesuffix(".md"), origin, "text/markdown", revision, 100, tuple(access))
+
+
+def put(index: ChunkIndex, document: Document, *texts: str, pages: int | None = None) -> list[Chunk]:
+    chunks = [
+        Chunk(
+            id=str(uuid.uuid5(uuid.UUID(document.id), f"{document.content_hash} {ordinal} {text}")),
+            document_id=document.id,
+            ordinal=ordinal,
+            text=text,
+            title=document.title,
+            section=("Rules", "Money"),
+            page=ordinal + 1,
+        )
+        for ordinal, text in enumerate(texts)
+    ]
+    vectors = EMBEDDING.embed([chunk.context for chunk in chunks], input_type="document")
+    index.put(document, chunks, list(vectors), pages=pages)
+    return chunks
+
+
+def a_request(question: str, *scopes: str, limit: int = 8) -> SearchRequest:
+    vector = EMBEDDING.embed([question], input_type="question")[0]
+    return SearchRequest(question, vector, scopes or (EVERYONE,), limit=limit)
+
+
+def found(index: ChunkIndex, question: str, *scopes: str) -> list[str]:
+    return [passage.chunk.text for passage in index.search(a_request(question, *scopes))]
+
+
+def test_finds_the_chunk_that_answers_first(index: ChunkIndex) -> None:
+    put(index, a_document(), "hotels in Berlin cost 180 euros", "trains are first class", "lunch is at noon")
+    assert found(index, "what do hotels in Berlin cost")[0] == "hotels in Berlin cost 180 euros"
+
+
+def test_a_passage_carries_its_chunk_and_document_unchanged(index: ChunkIndex) -> None:
+    document = a_document()
+    chunks = put(index, document, "hotels cost 180 euros", pages=1)
+    (passage,) = index.search(a_request("hotels"))
+    assert passage.chunk == chunks[0]
+    assert passage.document == document
+
+
+def test_relevance_is_the_similarity_between_0_and_1_and_scores_fall(index: ChunkIndex) -> None:
+    put(index, a_document(), "hotels cost 180 euros", "hotels and trains", "lunch")
+    passages = index.search(a_request("policy › Rules › Money\nhotels cost 180 euros"))
+    assert passages[0].relevance == pytest.approx(1.0, abs=1e-3)
+    assert all(0 <= passage.relevance <= 1 for passage in passages)
+    assert [passage.score for passage in passages] == sorted((passage.score for passage in passages), reverse=True)
+
+
+def test_finds_a_rare_word_in_the_title_or_the_section(index: ChunkIndex) -> None:
+    put(index, a_document("zanzibar.md"), "the limit is 90")
+    put(index, a_document("lisbon.md"), "the limit is 80")
+    assert found(index, "zanzibar")[0] == "the limit is 90"
+
+
+def test_returns_no_more_than_the_limit(index: ChunkIndex) -> None:
+    put(index, a_document(), *(f"hotel number {number}" for number in range(20)))
+    assert len(index.search(a_request("hotel", limit=3))) == 3
+
+
+@pytest.mark.parametrize(
+    "question", ["", "?!…", "the of and", "東京の出張費", "'; DROP TABLE documents; --", "x " * 5000]
+)
+def test_any_question_is_searched_without_an_error(index: ChunkIndex, question: str) -> None:
+    put(index, a_document(), "hotels cost 180 euros")
+    assert len(index.search(a_request(question))) <= 1
+
+
+def test_an_empty_index_finds_nothing(index: ChunkIndex) -> None:
+    assert index.search(a_request("hotels")) == []
+    assert (index.documents(), index.count()) == ([], 0)
+
+
+ANNA = User("anna", groups=("people",))
+BELA = User("bela")
+NOBODY = User("")
+
+
+@pytest.mark.parametrize(
+    ("access", "readers"),
+    [
+        ([EVERYONE], {"anna", "bela", ""}),
+        ([group_scope("people")], {"anna"}),
+        ([user_scope("bela")], {"bela"}),
+        ([user_scope("bela"), group_scope("people")], {"anna", "bela"}),
+        ([group_scope("finance")], set()),
+        ([user_scope("people")], set()),
+        ([], set()),
+    ],
+)
+def test_only_those_with_a_scope_of_the_document_find_it(
+    index: ChunkIndex, access: list[str], readers: set[str]
+) -> None:
+    put(index, a_document(access=access), "copper lanterns over slack water")
+    for user in (ANNA, BELA, NOBODY):
+        assert bool(found(index, "copper lanterns", *user.scopes())) == (user.id in readers)
+
+
+def test_closed_documents_do_not_push_open_ones_out_of_the_candidates(index: ChunkIndex) -> None:
+    put(index, a_document("closed.md", access=["group:x"]), *(f"copper lanterns copper {n}" for n in range(200)))
+    put(index, a_document("open.md"), "one of the lanterns is lit")
+    assert found(index, "copper lanterns") == ["one of the lanterns is lit"]
+
+
+def test_no_scope_at_all_reads_nothing(index: ChunkIndex) -> None:
+    put(index, a_document(), "hotels")
+    assert index.search(replace(a_request("hotels"), scopes=())) == []
+
+
+def test_a_change_of_access_takes_effect_when_put_returns(index: ChunkIndex) -> None:
+    put(index, a_document(), "hotels")
+    put(index, a_document(access=["group:people"]), "hotels")
+    assert found(index, "hotels") == []
+    assert found(index, "hotels", "group:people") == ["hotels"]
+
+
+def test_put_replaces_the_document_and_leaves_the_others(index: ChunkIndex) -> None:
+    put(index, a_document("other.md"), "hotels elsewhere")
+    put(index, a_document(revision="r1"), "hotels cost 100", "trains", "lunch")
+    put(index, a_document(revision="r2"), "hotels cost 200")
+    assert set(found(index, "hotels trains lunch")) == {"hotels cost 200", "hotels elsewhere"}
+    assert index.count() == 2
+
+
+def test_put_replaces_chunks_cut_otherwise_from_the_same_bytes(index: ChunkIndex) -> None:
+    put(index, a_document(), "hotels cost 100 and trains", "lunch")
+    put(index, a_document(), "hotels cost 100", "and trains", "lunch")
+    assert index.count() == 3
+
+
+def test_putting_the_same_again_changes_nothing(index: ChunkIndex) -> None:
+    first = put(index, a_document(), "hotels", "trains")
+    assert put(index, a_document(), "hotels", "trains") == first
+    assert index.count() == 2
+    assert len(index.documents()) == 1
+
+
+def test_remove_takes_out_one_document_and_says_whether_it_was_there(index: ChunkIndex) -> None:
+    put(index, a_document("a.md"), "hotels", "trains")
+    put(index, a_document("b.md"), "hotels")
+    assert index.remove(a_document("a.md").id) is True
+    assert index.remove(a_document("a.md").id) is False
+    assert index.remove("no such id") is False
+    assert [entry.document.title for entry in index.documents()] == ["b"]
+    assert index.count() == 1
+
+
+def test_lists_documents_by_title_with_what_is_known_of_them(index: ChunkIndex) -> None:
+    put(index, a_document("b.md", access=["group:x"]), "one", "two", pages=2)
+    put(index, a_document("A.md"), "three")
+    listed = index.documents()
+    assert [entry.document for entry in listed] == [a_document("A.md"), a_document("b.md", access=["group:x"])]
+    assert [(entry.chunks, entry.pages) for entry in listed] == [(1, None), (2, 2)]
+    assert all(entry.indexed_at for entry in listed)
+
+
+def test_lists_more_documents_than_fit_one_page_of_results(index: ChunkIndex) -> None:
+    for number in range(1100):
+        put(index, a_document(f"{number}.md"), "one", "two")
+    assert len({entry.document.id for entry in index.documents()}) == 1100
+    assert index.count() == 2200
+
+
+def test_a_search_never_sees_half_a_replacement(index: ChunkIndex) -> None:
+    """While one thread puts revision after revision, every search of the others sees exactly one of them."""
+    revisions = 25
+    seen: list[set[str]] = []
+    done = threading.Event()
+
+    def search() -> None:
+        while not done.is_set():
+            passages = index.search(a_request("hotel", limit=50))
+            seen.append({passage.document.content_hash for passage in passages})
+            assert len(passages) == 10
+
+    put(index, a_document(revision="r0"), *(f"hotel {n} r0" for n in range(10)))
+    searchers = [threading.Thread(target=search) for _ in range(3)]
+    for searcher in searchers:
+        searcher.start()
+    for revision in range(1, revisions):
+        put(index, a_document(revision=f"r{revision}"), *(f"hotel {n} r{revision}" for n in range(10)))
+    done.set()
+    for searcher in searchers:
+        searcher.join()
+    assert seen
+    assert all(len(revisions_seen) == 1 for revisions_seen in seen)
+
+
+def test_a_vector_of_another_length_is_a_store_error(index: ChunkIndex) -> None:
+    request = replace(a_request("hotels"), vector=WordEmbedding(dimensions=8).embed(["x"], input_type="question")[0])
+    with pytest.raises(StoreUnavailable):
+        index.search(request)
+
+
+@pytest.mark.parametrize("adapter", sorted(INDEXES))
+def test_what_was_put_is_there_after_reopening(adapter: str, tmp_path: Path) -> None:
+    opened = INDEXES[adapter](tmp_path)
+    put(opened, a_document(), "hotels", "trains")
+    opened.close()
+    reopened = INDEXES[adapter](tmp_path)
+    assert set(found(reopened, "hotels trains")) == {"hotels", "trains"}
+    reopened.close()
+
+
+@pytest.mark.parametrize("adapter", sorted(INDEXES))
+def test_a_closed_index_says_so(adapter: str, tmp_path: Path) -> None:
+    opened = INDEXES[adapter](tmp_path)
+    opened.close()
+    with pytest.raises(RaglineError) as raised:
+        opened.count()
+    assert not isinstance(raised.value, SetupFailed)
