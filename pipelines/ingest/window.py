@@ -1,0 +1,73 @@
+"""How much text fits beside a title and a section in the window of an embedding model, and how longer text is cut."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+CountTokens = Callable[[str], int]
+"""Tokens of a text as the embedding model counts them, special tokens included."""
+
+PLACE_SHARE = 0.5
+"""At most this share of the window goes to the title and the section; outer headings are dropped first."""
+
+_WORD = re.compile(r"\S+\s*")
+
+
+class Window:
+    """The budget of one document's chunks. Every text is counted once, in pieces, never as a growing whole."""
+
+    def __init__(self, title: str, count_tokens: CountTokens, max_tokens: int) -> None:
+        self._title = title
+        self._count_tokens = count_tokens
+        self._max_tokens = max_tokens
+        self._special = count_tokens("")
+
+    def count(self, text: str) -> int:
+        """Tokens of the text itself, without the special ones that a whole input takes."""
+        return self._count_tokens(text) - self._special
+
+    def fits(self, context: str) -> bool:
+        """Whether this whole input fits."""
+        return self._count_tokens(context) <= self._max_tokens
+
+    def place(self, section: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+        """The title and the section to put before a text, cut to their share of the window."""
+        if section and section[0] == self._title:
+            section = section[1:]
+        share = int(self._max_tokens * PLACE_SHARE)
+        while section and self._place_tokens(self._title, section) > share:
+            section = section[1:]
+        title = self._title
+        if self._place_tokens(title, section) > share:
+            title = next(self.cut(title, share), "").strip()
+        return title, section
+
+    def room(self, title: str, section: tuple[str, ...]) -> int:
+        """Tokens left for a text that stands under this title and section."""
+        return max(self._max_tokens - self._special - self._place_tokens(title, section), 1)
+
+    def cut(self, text: str, limit: int) -> Iterator[str]:
+        """Runs of whole words of at most `limit` tokens, in order; a word beyond that is cut inside."""
+        run, tokens = "", 0
+        words = chain.from_iterable(self._cut_word(word, limit) for word in _WORD.findall(text))
+        for word in words:
+            size = self.count(word)
+            if run and tokens + size > limit:
+                yield run
+                run, tokens = "", 0
+            run, tokens = run + word, tokens + size
+        if run:
+            yield run
+
+    def _cut_word(self, word: str, limit: int) -> Iterator[str]:
+        if len(word) == 1 or self.count(word) <= limit:
+            yield word
+            return
+        middle = len(word) // 2
+        yield from self._cut_word(word[:middle], limit)
+        yield from self._cut_word(word[middle:], limit)
+
+    def _place_tokens(self, title: str, section: tuple[str, ...]) -> int:
+        return self.count(" › ".join((title, *section)))
