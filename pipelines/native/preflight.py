@@ -22,13 +22,16 @@ COMPILERS = ("c++", "g++", "clang++")
 
 
 def check_machine(layout: Layout, *, installing: bool) -> None:
-    """Check the system, the disk and, when something has to be installed, what that takes.
+    """Check the system, the state folder, the disk and, when something has to be installed, what that takes.
 
     Raises:
         SetupFailed: the first thing that is wrong.
     """
     if sys.platform not in ("linux", "darwin"):
         raise SetupFailed("The native run needs Linux or macOS: on Windows use WSL, or docker compose.")
+    if set("%;#") & set(str(layout.state)):
+        # characters with a meaning in supervisord's configuration, which it expands twice
+        raise SetupFailed(f"The path {layout.state} has a %, ; or # in it: set STATE_DIR to one without.")
     require_space(layout.state, INSTALL_BYTES if installing else RUN_BYTES)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import psutil
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from pipelines.native.layout import MARKER, Layout
 
@@ -24,10 +25,35 @@ def stop_processes(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     remaining = list(processes)
     # Every part ends in order at SIGINT; at SIGTERM, PostgreSQL would wait for its clients without limit.
     for number in (signal.SIGINT, signal.SIGKILL):
-        for process in remaining:
-            _send(process, number)
-        _, remaining = psutil.wait_procs(remaining, timeout=STOP_S)
+        remaining = _signalled(remaining, number)
     return remaining
+
+
+def _signalled(processes: list[psutil.Process], number: signal.Signals) -> list[psutil.Process]:
+    """Those of the processes that are still there some time after this signal."""
+    for process in processes:
+        _send(process, number)
+    becomes_true(lambda: not any(map(alive, processes)), STOP_S)
+    return [process for process in processes if alive(process)]
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it still runs. One that has ended but that nobody has asked about (in a container, often) does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def becomes_true(condition: Callable[[], bool], limit_s: float) -> bool:
+    """Wait for `condition`, at most `limit_s` seconds; whether it came true."""
+    try:
+        Retrying(wait=wait_fixed(0.1), stop=stop_after_delay(limit_s), retry=retry_if_result(lambda done: not done))(
+            condition
+        )
+    except RetryError:
+        return False
+    return True
 
 
 def resident_bytes(pid: int) -> int:

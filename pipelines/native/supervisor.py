@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from configparser import ConfigParser
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, cast
 from xmlrpc.client import Fault, ServerProxy
 
+import psutil
 from supervisor.xmlrpc import SupervisorTransport
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from pipelines.errors import SetupFailed
 from pipelines.native.layout import Layout
 from pipelines.native.parts import Part
+from pipelines.native.processes import alive, becomes_true
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 STEADY_S = 10
@@ -67,7 +68,7 @@ class Supervisor:
         self._config.write_text(configuration(parts, self._layout, self._socket))
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config)]
         done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
-        if done.returncode != 0 or not _becomes_true(self.running, 15):
+        if done.returncode != 0 or not becomes_true(self.running, 15):
             reason = (done.stderr or done.stdout).strip()
             raise SetupFailed(f"The process manager did not start; see {self._layout.log('supervisord')}. {reason}")
 
@@ -100,8 +101,13 @@ class Supervisor:
 
     def shutdown(self) -> None:
         """Stop every part and the daemon, and wait until it is gone."""
+        pid = self.pid()
+        if pid is None:
+            return
+        daemon = psutil.Process(pid)
         self._ask("shutdown")
-        _becomes_true(lambda: not self.running(), STOP_S * 3)
+        # it refuses to answer from here on, but is there until its last part has ended
+        becomes_true(lambda: not alive(daemon), STOP_S * 4)
 
     def clear(self) -> None:
         """Remove what only a running stack has: configuration, socket and pid files."""
@@ -182,15 +188,4 @@ def launch_file(layout: Layout, name: str) -> Path:
 
 
 def _lines(values: Mapping[str, object]) -> str:
-    # a percent sign begins an expansion in supervisord's configuration
-    return "".join(f"{key}={str(value).replace('%', '%%')}\n" for key, value in values.items())
-
-
-def _becomes_true(condition: Callable[[], bool], limit_s: float) -> bool:
-    try:
-        Retrying(wait=wait_fixed(0.1), stop=stop_after_delay(limit_s), retry=retry_if_result(lambda done: not done))(
-            condition
-        )
-    except RetryError:
-        return False
-    return True
+    return "".join(f"{key}={value}\n" for key, value in values.items())

@@ -67,9 +67,8 @@ class _Stack:
             check_memory()
             check_ports(parts)
         install(wanted, self._layout, self._steps)
+        self._make_known(parts)
         outdated = self._outdated(parts)
-        if outdated:
-            self._make_known(parts)
         self._start(parts, outdated)
         return bool(outdated)
 

@@ -60,7 +60,10 @@ def test_the_native_run_and_the_image_get_the_versions_that_the_tests_ran_with()
 
 def test_the_locks_hold_what_pyproject_pins() -> None:
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    wanted = [
+        *project["dependencies"],
+        *(line for extra in project["optional-dependencies"].values() for line in extra),
+    ]
     locked = {line.split("==")[0] for line in requirement_lines(ROOT / "requirements/dev.txt")}
 
     assert {re.split(r"[\[<>=~ ]", line)[0].lower() for line in wanted} <= locked
