@@ -1,0 +1,56 @@
+"""Every variable the native run sets is one that the installed version reads: an unknown one would do nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipelines.native import n8n, open_webui
+from pipelines.native.layout import Layout
+from pipelines.native.postgres import server_url
+from tests.stack import Stack
+
+SET_ELSEWHERE = {"PATH"}
+
+
+def words_in(files: Iterable[Path]) -> set[str]:
+    """Every word in capitals in these files."""
+    return {word for file in files for word in re.findall(r"[A-Z][A-Z0-9_]{2,}", file.read_text(encoding="utf-8"))}
+
+
+def test_n8n_reads_every_variable_it_is_given(empty_stack: Stack) -> None:
+    layout = Layout.of(empty_stack.settings.state_dir)
+    packages = layout.n8n_env / "node_modules"
+    read = words_in(
+        file
+        for folder in ("@n8n/config/dist", "@n8n/backend-common/dist", "n8n-workflow/dist/cjs")
+        for file in (packages / folder).rglob("*.js")
+    )
+
+    given = n8n.environment(empty_stack.settings, layout, server_url(empty_stack.settings))
+
+    assert set(given) - read - SET_ELSEWHERE == set()
+
+
+def test_open_webui_reads_every_variable_it_is_given(empty_stack: Stack) -> None:
+    layout = Layout.of(empty_stack.settings.state_dir)
+    (package,) = layout.open_webui_env.glob("lib/python*/site-packages/open_webui")
+    read = words_in(package / name for name in ("env.py", "config.py", "main.py"))
+
+    given = open_webui.environment(empty_stack.settings, layout.data("open-webui"), server_url(empty_stack.settings))
+
+    assert set(given) - read == set()
+
+
+def test_n8n_knows_every_node_and_module_that_is_switched_off(empty_stack: Stack) -> None:
+    packages = Layout.of(empty_stack.settings.state_dir).n8n_env / "node_modules"
+    modules = (packages / "@n8n/backend-common/dist/modules/modules.config.js").read_text(encoding="utf-8")
+
+    for name in n8n.DISABLED_MODULES:
+        assert f"'{name}'" in modules
+    for excluded in n8n.EXCLUDED_NODES:
+        package, _, node = excluded.rpartition(".")
+        known = json.loads((packages / package / "dist/known/nodes.json").read_text(encoding="utf-8"))
+        assert node in known, excluded
