@@ -14,7 +14,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipelines.client import DocumentsClient
 from pipelines.domain import EVERYONE, group_scope
@@ -47,7 +47,9 @@ def serve() -> None:
     from pipelines.serve import serve as run
 
     settings = read_settings(Settings)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level="WARNING", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for ours in ("pipelines", "uvicorn.error"):
+        logging.getLogger(ours).setLevel(settings.log_level)
     asyncio.run(run(settings))
 
 
@@ -77,7 +79,7 @@ def add(
 @app.command("list")
 def list_documents() -> None:
     """List the documents, with who may read them."""
-    table = Table("id", "title", "pages", "chunks", "who may read")
+    table = Table(Column("id", no_wrap=True), "title", "pages", "chunks", "who may read", box=None)
     with _documents(read_settings(Settings)) as documents:
         for entry in documents.list():
             table.add_row(entry.id, entry.title, str(entry.pages or "-"), str(entry.chunks), ", ".join(entry.access))

@@ -36,6 +36,7 @@ class RetrieveBody(BaseModel):
     history: list[_Turn] = []
     user: _User = _User()
     request_id: str = Field(default="", max_length=100)
+    execution_id: str = Field(default="", max_length=100, description="Given back, so that the gateway can stop it")
     limit: int | None = Field(default=None, ge=1, le=50)
 
     def as_question(self) -> Question:
@@ -57,14 +58,15 @@ def retrieve_api(retriever: Retriever, authorize: Callable[[Request], None], lim
         authorize(request)
         body = await read_body(request, RetrieveBody, limits)
         found = await retriever.retrieve(body.as_question(), limit=body.limit)
-        return _render(found, body.request_id)
+        return _render(found, body)
 
     return api
 
 
-def _render(found: Retrieval, request_id: str) -> dict[str, Any]:
+def _render(found: Retrieval, body: RetrieveBody) -> dict[str, Any]:
     return {
-        "request_id": request_id,
+        "request_id": body.request_id,
+        "execution_id": body.execution_id,
         "system": found.prompt.system,
         "prompt": found.prompt.text,
         "sources": [to_source(citation) for citation in found.citations],

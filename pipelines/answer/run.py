@@ -55,8 +55,9 @@ class AnswerRequest:
             "question": self.question.text,
             "history": [{"role": turn.role, "content": turn.content} for turn in self.question.history],
             "user": {"id": user.id, "groups": list(user.groups)},
-            "model": self.model,
             "limit": self.limit,
+            # What the workflow's model node passes on to the model router as it is.
+            "ask": {"model": self.model, "request_id": self.request_id},
         }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from pipelines.demo import Heard, ask
+from pipelines.errors import SetupFailed
 from pipelines.provision.open_webui import OpenWebUI
 from tests.e2e.conftest import PEOPLE_TEAM
 from tests.stack import FAST, MODEL, SLOW, Stack, choice
@@ -24,12 +25,13 @@ def reader(stack: Stack) -> Iterator[OpenWebUI]:
 
 
 def hear(reader: OpenWebUI, *turns: str, model: str = MODEL) -> Heard:
+    """What a reader hears in the end; a question refused before its answer began is an error too."""
     roles = ("user", "assistant")
     messages = [{"role": roles[number % 2], "content": turn} for number, turn in enumerate(turns)]
-    heard = Heard()
-    for _, heard in ask(reader, messages, model=model):
-        pass
-    return heard
+    try:
+        return [heard for _, heard in ask(reader, messages, model=model)][-1]
+    except SetupFailed as refused:
+        return Heard(error=refused.message)
 
 
 def test_an_answer_is_streamed_cited_and_measured(reader: OpenWebUI) -> None:

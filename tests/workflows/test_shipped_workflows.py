@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.answer.prompt import SYSTEM
 from pipelines.answer.workflow import EVENT_NODE_PREFIX
 from pipelines.provision.n8n import INTERNAL_CREDENTIAL, ROUTER_CREDENTIAL, WEBHOOK_CREDENTIAL
 from pipelines.provision.normalise import as_text, normalise
@@ -88,7 +89,18 @@ def test_webhooks_stream_ask_for_the_key_and_evaluate_nothing(workflow: dict[str
 def test_citations_come_from_a_node_the_gateway_listens_to(workflow: dict[str, Any]) -> None:
     for node in nodes(workflow, ".respondToWebhook"):
         assert node["name"].startswith(EVENT_NODE_PREFIX)
-        assert "execution_id" in node["parameters"]["responseBody"]
+        assert node["parameters"]["options"]["enableStreaming"] is True
+
+
+def test_the_run_tells_its_id_so_that_it_can_be_stopped(workflow: dict[str, Any]) -> None:
+    bodies = [node["parameters"]["jsonBody"] for node in nodes(workflow, ".httpRequest")]
+    assert any("execution_id: $execution.id" in body for body in bodies)
+
+
+def test_the_system_message_shown_to_the_operator_is_the_one_the_prompt_is_written_for(
+    workflow: dict[str, Any],
+) -> None:
+    assert [node["parameters"]["options"]["systemMessage"] for node in nodes(workflow, ".agent")] == [SYSTEM]
 
 
 def test_the_agent_streams_once_and_keeps_the_answer_to_itself(workflow: dict[str, Any]) -> None:

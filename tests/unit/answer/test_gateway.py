@@ -107,7 +107,7 @@ async def test_a_question_becomes_one_run_of_the_workflow_with_user_groups_and_h
     assert bodies[0]["question"] == "And c?"
     assert bodies[0]["history"] == turns[:2]
     assert bodies[0]["user"] == {"id": "u1", "groups": ["g1", "g2"]}
-    assert bodies[0]["model"] == "default"
+    assert bodies[0]["ask"] == {"model": "default", "request_id": bodies[0]["request_id"]}
 
 
 async def test_an_answer_that_is_not_streamed_comes_whole_with_its_figures(serve: Serve) -> None:

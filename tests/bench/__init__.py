@@ -1,0 +1,1 @@
+"""Benchmarks: claims about speed and memory, measured side by side in one run."""
