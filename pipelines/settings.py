@@ -24,12 +24,12 @@ SECRETS = (
 
 PASSED_ON = frozenset(
     {
-        *("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR"),
+        *("HOME", "USER", "TZ", "TMPDIR"),
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
         *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
     }
 )
-"""What the parts inherit from the shell that starts them: nothing that could change what they do."""
+"""What the parts inherit from the shell that starts them: not its PATH, which differs from shell to shell."""
 
 
 class Settings(BaseSettings):
@@ -185,8 +185,11 @@ class StackSettings(Settings):
 
 
 def inherited_environment(*, everything: bool = False) -> dict[str, str]:
-    """What a process started here gets of the environment: the few things every program needs, or all of it."""
-    return {name: value for name, value in os.environ.items() if everything or name in PASSED_ON}
+    """What a process started here gets of the environment: all of it, or the same few things from any shell."""
+    if everything:
+        return dict(os.environ)
+    passed_on = {name: value for name, value in os.environ.items() if name in PASSED_ON}
+    return {**passed_on, "PATH": os.defpath, "LANG": "C.UTF-8"}
 
 
 def _as_text(value: object) -> str:

@@ -103,7 +103,7 @@ def _install_n8n(layout: Layout, workflows: Path) -> None:
 def _npm(layout: Layout, log: Path, *arguments: str) -> None:
     node = node_folder()
     environment = {
-        "PATH": f"{node / 'bin'}:{inherited_environment().get('PATH', '')}",
+        "PATH": f"{node / 'bin'}:{inherited_environment(everything=True).get('PATH', '')}",
         # the headers to build against are in the package; node-gyp would download them
         "npm_config_nodedir": str(node),
         "npm_config_python": sys.executable,

@@ -98,7 +98,7 @@ SPEED = {
 def _place(settings: StackSettings, layout: Layout) -> dict[str, str]:
     return {
         # n8n looks for `node` on the PATH
-        "PATH": f"{node_folder() / 'bin'}:{inherited_environment().get('PATH', '')}",
+        "PATH": f"{node_folder() / 'bin'}:{inherited_environment()['PATH']}",
         "N8N_USER_FOLDER": str(layout.data("n8n")),
         "N8N_LISTEN_ADDRESS": "127.0.0.1",
         "N8N_PORT": str(settings.n8n_port),

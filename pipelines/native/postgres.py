@@ -122,7 +122,7 @@ def ensure_databases(server: ServerUrl, databases: Iterable[str]) -> None:
     except psycopg.OperationalError as error:
         raise SetupFailed(
             f"PostgreSQL on {server.host}:{server.port} refused the connection; check DATABASE_URL or "
-            f"POSTGRES_PASSWORD: {str(error).strip().splitlines()[-1]}"
+            f"POSTGRES_PASSWORD: {str(error).strip().splitlines()[0]}"
         ) from error
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from pipelines.native.layout import MARKER, Layout
@@ -39,11 +41,13 @@ def test_no_part_sees_the_shell_that_started_it(
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the person at the keyboard")
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    monkeypatch.setenv("PATH", f"/only/in/this/shell:{os.defpath}")
     monkeypatch.setenv("SSL_CERT_FILE", "/etc/company.pem")
 
     for part in stack_parts(make_settings(), layout):
         assert "AWS_SECRET_ACCESS_KEY" not in part.environment
         assert "PYTHONPATH" not in part.environment
+        assert "/only/in/this/shell" not in part.environment["PATH"]
         assert part.environment["SSL_CERT_FILE"] == "/etc/company.pem"
         assert part.environment[MARKER] == str(layout.state)
 
