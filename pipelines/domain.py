@@ -238,12 +238,5 @@ class DoneEvent:
     timings: Timings = field(default_factory=Timings)
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorEvent:
-    """The end of an answer that did not come out whole: never followed by anything."""
-
-    message: str
-    code: str
-
-
-AnswerEvent = StatusEvent | CitationsEvent | TokenEvent | DoneEvent | ErrorEvent
+AnswerEvent = StatusEvent | CitationsEvent | TokenEvent | DoneEvent
+"""One streamed piece of an answer. An answer that fails raises; the edge renders what ends its stream."""

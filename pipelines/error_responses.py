@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from pipelines.answer.openai_format import error_body
 from pipelines.errors import InvalidRequest, RaglineError
 
 
@@ -24,8 +25,7 @@ def add_error_handlers(app: FastAPI) -> None:
 def error_response(error: RaglineError) -> JSONResponse:
     """An error as every client of OpenAI's API reads it."""
     headers = {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else None
-    body = {"error": {"message": error.message, "code": error.code, "type": error.kind}}
-    return JSONResponse(body, status_code=error.status, headers=headers)
+    return JSONResponse(error_body(error), status_code=error.status, headers=headers)
 
 
 async def _ragline_error(_: Request, error: Exception) -> Response:

@@ -84,7 +84,13 @@ class EventStream(Response):
         except RaglineError as error:
             if not line.started:
                 raise
+            logger.warning("an answer ended early: %s: %s", error.code, error.message)
             await line.write(self._render_error(error))
+        except Exception:  # the request's boundary: the log gets the trace, the reader an event
+            if not line.started:
+                raise
+            logger.exception("an answer failed")
+            await line.write(self._render_error(RaglineError("Something went wrong here; the log has the details.")))
         finally:
             keeping_alive.cancel()
         await line.end()

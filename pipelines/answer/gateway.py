@@ -32,7 +32,7 @@ from pipelines.answer.stream import (
     rendered,
 )
 from pipelines.answer.tasks import run_task
-from pipelines.domain import AnswerEvent, Citation, CitationsEvent, DoneEvent, ErrorEvent, TokenEvent
+from pipelines.domain import AnswerEvent, Citation, CitationsEvent, DoneEvent, TokenEvent
 
 Answering = AsyncGenerator[AnswerEvent, None]
 
@@ -132,6 +132,6 @@ async def _said(text: str, done: DoneEvent) -> Answering:
 def _event_stream(events: Answering, renderer: Renderer, request_id: str) -> EventStream:
     return EventStream(
         rendered(events, renderer),
-        render_error=lambda error: renderer.render(ErrorEvent(error.message, error.code)),
+        render_error=renderer.render_error,
         headers={"X-Request-Id": request_id},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import orjson
@@ -10,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from pipelines.domain import Message, Usage
 from pipelines.errors import RaglineError
-from pipelines.providers.base import Finish, GenerateOptions
+from pipelines.providers.base import GenerateOptions
 
 DONE = b"data: [DONE]\n\n"
 
@@ -81,12 +82,14 @@ class ChunkLines:
         """The chunk that says why it ended."""
         return self._choice + b'{},"finish_reason":' + orjson.dumps(reason) + b"}]}\n\n"
 
-    def usage(self, usage: Usage) -> bytes:
-        """The chunk with the tokens used."""
-        return self._head + b',"choices":[],"usage":' + orjson.dumps(usage_body(usage)) + b"}\n\n"
+    def usage(self, usage: Mapping[str, Any]) -> bytes:
+        """The chunk with the tokens used, and whatever else goes with them."""
+        return self._head + b',"choices":[],"usage":' + orjson.dumps(usage) + b"}\n\n"
 
 
-def completion_body(completion_id: str, model: str, text: str, finish: Finish) -> dict[str, Any]:
+def completion_body(
+    completion_id: str, model: str, text: str, reason: str, usage: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """A whole completion."""
     message = {"role": "assistant", "content": text}
     return {
@@ -94,8 +97,8 @@ def completion_body(completion_id: str, model: str, text: str, finish: Finish) -
         "object": "chat.completion",
         "created": int(time.time()),
         "model": model,
-        "choices": [{"index": 0, "message": message, "finish_reason": finish.reason}],
-        "usage": usage_body(finish.usage) if finish.usage else None,
+        "choices": [{"index": 0, "message": message, "finish_reason": reason}],
+        "usage": usage,
     }
 
 

@@ -26,7 +26,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from pipelines.domain import Chunk, Citation, Document, Message, Passage, Prompt, Question
 
@@ -121,8 +120,7 @@ def number_citations(passages: Sequence[Passage]) -> tuple[Citation, ...]:
 
 def _citation_name(document: Document, page: int | None) -> str:
     # The file's name and not its title: two editions of a policy share their title.
-    name = PurePosixPath(document.origin).name or document.title
-    return name if page is None else f"{name} p.{page}"
+    return document.name if page is None else f"{document.name} p.{page}"
 
 
 def _passage_text(chunk: Chunk) -> str:

@@ -23,6 +23,7 @@ from pipelines.answer.openai_format import (
     ChunkLines,
     completion_body,
     error_line,
+    usage_body,
 )
 from pipelines.providers.base import TextDelta
 
@@ -63,7 +64,7 @@ async def _chunks(router: ModelRouter, body: ChatCompletionRequest) -> AsyncGene
                 continue
             yield lines.finish(delta.reason)
             if delta.usage and body.stream_options.include_usage:
-                yield lines.usage(delta.usage)
+                yield lines.usage(usage_body(delta.usage))
             yield DONE
 
 
@@ -76,7 +77,9 @@ async def _completion(router: ModelRouter, body: ChatCompletionRequest) -> dict[
         request_id=request_id,
     )
     model = await _answering(router, request_id, body.model)
-    return completion_body(f"chatcmpl-{request_id}", model, completion.text, completion.finish)
+    finish = completion.finish
+    usage = usage_body(finish.usage) if finish.usage else None
+    return completion_body(f"chatcmpl-{request_id}", model, completion.text, finish.reason, usage)
 
 
 async def _answering(router: ModelRouter, request_id: str, asked: str) -> str:

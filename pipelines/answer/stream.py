@@ -6,7 +6,6 @@ can choose one, because text is only ever a JSON string inside a line made here.
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -15,18 +14,24 @@ from typing import Any
 
 import orjson
 
+from pipelines.answer.openai_format import (
+    DONE,
+    ChunkLines,
+    completion_body,
+    error_body,
+    error_line,
+    usage_body,
+)
 from pipelines.answer.sources import to_source
 from pipelines.domain import (
     AnswerEvent,
     Citation,
     CitationsEvent,
     DoneEvent,
-    ErrorEvent,
     StatusEvent,
     TokenEvent,
 )
-
-END = b"data: [DONE]\n\n"
+from pipelines.errors import RaglineError
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,10 @@ class Renderer(ABC):
     def render(self, event: AnswerEvent) -> bytes:
         """One event; empty where this format leaves it out."""
 
+    @abstractmethod
+    def render_error(self, error: RaglineError) -> bytes:
+        """What ends an answer that did not come out whole."""
+
 
 async def rendered(events: AsyncGenerator[AnswerEvent, None], renderer: Renderer) -> AsyncGenerator[bytes, None]:
     """Yield an answer's bytes as its events come; nothing before the first, so that errors until then have a status."""
@@ -68,36 +77,24 @@ class OpenAIRenderer(Renderer):
     """
 
     def __init__(self, envelope: Envelope) -> None:
-        head = {
-            "id": f"chatcmpl-{envelope.request_id}",
-            "object": "chat.completion.chunk",
-            "created": int(time.time()),
-            "model": envelope.model,
-        }
-        # Most events are tokens: what surrounds their text is the same for all of them.
-        self._head = b"data: " + _json(head)[:-1] + b","
-        self._token_head = self._head + b'"choices":[{"index":0,"delta":{"content":'
-        self._token_tail = b'},"finish_reason":null}]}\n\n'
+        self._lines = ChunkLines(f"chatcmpl-{envelope.request_id}", envelope.model)
 
     def begin(self) -> bytes:
-        delta = b'{"role":"assistant","content":""}'
-        return self._head + b'"choices":[{"index":0,"delta":' + delta + b',"finish_reason":null}]}\n\n'
+        return self._lines.role()
 
     def render(self, event: AnswerEvent) -> bytes:
         match event:
             case TokenEvent(text):
-                return self._token_head + _json(text) + self._token_tail
+                return self._lines.text(text)
             case StatusEvent(description, done):
                 return _status(description, done)
             case CitationsEvent(citations):
-                events = ({"event": {"type": "source", "data": to_source(citation)}} for citation in citations)
-                return b"".join(_line(event) for event in events)
+                return b"".join(_line({"event": {"type": "source", "data": to_source(each)}}) for each in citations)
             case DoneEvent():
-                stop = self._head + b'"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
-                return stop + self._head + b'"choices":[],"usage":' + _json(usage_of(event)) + b"}\n\n" + END
-            case ErrorEvent(message, code):
-                error = {"error": {"message": message, "code": code, "type": "server_error"}}
-                return _status("Stopped", done=True) + _line(error)
+                return self._lines.finish("stop") + self._lines.usage(usage_of(event)) + DONE
+
+    def render_error(self, error: RaglineError) -> bytes:
+        return _status("Stopped", done=True) + error_line(error)
 
 
 class MeasuredRenderer(Renderer):
@@ -128,8 +125,9 @@ class MeasuredRenderer(Renderer):
                 return b""
             case DoneEvent():
                 return _event("done", {**self._identity, **self._measures(event)})
-            case ErrorEvent(message, code):
-                return _event("error", {**self._identity, "error": {"message": message, "code": code}})
+
+    def render_error(self, error: RaglineError) -> bytes:
+        return _event("error", {**self._identity, **error_body(error)})
 
     def _measures(self, done: DoneEvent) -> dict[str, Any]:
         usage = usage_of(done)
@@ -147,15 +145,8 @@ class MeasuredRenderer(Renderer):
 
 def completion(text: str, done: DoneEvent, citations: tuple[Citation, ...], envelope: Envelope) -> dict[str, Any]:
     """A whole answer as one OpenAI chat completion; `sources` beside it is Open WebUI's shape."""
-    return {
-        "id": f"chatcmpl-{envelope.request_id}",
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": envelope.model,
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
-        "usage": usage_of(done),
-        "sources": [to_source(citation) for citation in citations],
-    }
+    body = completion_body(f"chatcmpl-{envelope.request_id}", envelope.model, text, "stop", usage_of(done))
+    return {**body, "sources": [to_source(citation) for citation in citations]}
 
 
 def measure_headers(done: DoneEvent, envelope: Envelope) -> dict[str, str]:
@@ -173,12 +164,7 @@ def usage_of(done: DoneEvent) -> dict[str, Any]:
     """OpenAI's `usage`, with who answered, what it cost and where the time went."""
     usage: dict[str, Any] = {}
     if done.usage:
-        usage = {
-            "prompt_tokens": done.usage.prompt_tokens,
-            "completion_tokens": done.usage.completion_tokens,
-            "total_tokens": done.usage.total_tokens,
-            "estimated": done.usage.estimated,
-        }
+        usage = {**usage_body(done.usage), "estimated": done.usage.estimated}
     if done.cost_usd is not None:
         usage["cost_usd"] = done.cost_usd
     timings = {name: value for name, value in asdict(done.timings).items() if value is not None}
@@ -209,17 +195,13 @@ def _document(citation: Citation) -> dict[str, Any]:
     }
 
 
-def _json(value: object) -> bytes:
-    return orjson.dumps(value)
-
-
 def _status(description: str, done: bool) -> bytes:
     return _line({"event": {"type": "status", "data": {"description": description, "done": done}}})
 
 
 def _line(value: object) -> bytes:
-    return b"data: " + _json(value) + b"\n\n"
+    return b"data: " + orjson.dumps(value) + b"\n\n"
 
 
 def _event(name: str, value: object) -> bytes:
-    return b"event: " + name.encode() + b"\ndata: " + _json(value) + b"\n\n"
+    return b"event: " + name.encode() + b"\ndata: " + orjson.dumps(value) + b"\n\n"

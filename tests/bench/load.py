@@ -19,7 +19,7 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One way to ask. `first_token` tells from a line whether the answer's text has begun, `last` whether it is whole."""
+    """One way to ask. `first_token` tells from a line whether the text has begun, `last` whether it is whole."""
 
     name: str
     url: str

@@ -92,14 +92,17 @@ async def test_an_error_after_the_response_began_is_the_last_event(keepalive_s: 
     assert response.text.endswith("\n\ndata: error model_failed\n\n")
 
 
-async def test_an_unforeseen_error_breaks_the_response_off() -> None:
+async def test_an_unforeseen_error_ends_the_stream_with_an_error_and_a_trace_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def events() -> AsyncGenerator[bytes, None]:
         yield b"data: one\n\n"
         raise ZeroDivisionError
 
     async with streaming(events) as client:
-        with pytest.raises(httpx.RemoteProtocolError):
-            await client.get("/")
+        response = await client.get("/")
+    assert response.text.endswith("data: error internal_error\n\n")
+    assert "ZeroDivisionError" in caplog.text
 
 
 @pytest.mark.parametrize("speaks_first", [True, False])

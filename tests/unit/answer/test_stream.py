@@ -22,12 +22,12 @@ from pipelines.domain import (
     Citation,
     CitationsEvent,
     DoneEvent,
-    ErrorEvent,
     StatusEvent,
     Timings,
     TokenEvent,
     Usage,
 )
+from pipelines.errors import ModelFailed
 
 ENVELOPE = Envelope(request_id="r1", model="company-documents", session_id="s1", replica_id="here")
 CITATION = Citation(1, "d", 2, "Policy p.2", ("text",), (0.9,))
@@ -65,13 +65,16 @@ async def test_an_answer_is_status_sources_tokens_usage_done_in_that_order() -> 
     assert out[6] == "data: [DONE]"
 
 
-async def test_an_error_ends_the_stream_without_done_and_with_a_finished_status() -> None:
-    out = await lines(
-        [TokenEvent("half"), ErrorEvent("The model broke off.", "model_failed")], OpenAIRenderer(ENVELOPE)
-    )
-    assert data(out[-2])["event"]["data"]["done"] is True
-    assert data(out[-1])["error"]["code"] == "model_failed"
-    assert "data: [DONE]" not in out
+def test_an_error_ends_the_stream_without_done_and_with_a_finished_status() -> None:
+    end = OpenAIRenderer(ENVELOPE).render_error(ModelFailed("The model broke off.")).decode()
+    status, error = (data(line) for line in end.strip().split("\n\n"))
+    assert status["event"]["data"]["done"] is True
+    assert error["error"]["code"] == "model_failed"
+    assert "[DONE]" not in end
+
+
+def test_the_measurement_form_ends_in_error_too() -> None:
+    assert MeasuredRenderer(ENVELOPE).render_error(ModelFailed("x")).startswith(b"event: error\n")
 
 
 @pytest.mark.parametrize(
