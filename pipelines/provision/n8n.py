@@ -18,7 +18,8 @@ from typing import Any, Literal
 import httpx
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from pipelines.errors import SetupFailed
+from pipelines.answer.workflow import StreamParser
+from pipelines.errors import SetupFailed, Unavailable
 
 SERVICE_ORIGIN = "http://pipelines:8000"
 """How the files in `workflows/` call pipelines; replaced by where it is in this deployment."""
@@ -73,6 +74,32 @@ def provision_n8n(target: N8nTarget, workflows: list[Path]) -> dict[str, Outcome
         for path in workflows:
             _await_webhooks(target.url, path)
     return outcomes
+
+
+def try_workflow(target: N8nTarget, path: str) -> None:
+    """Have the answering workflow answer once with quotes, which costs no model call; raises `SetupFailed` if it fails.
+
+    It proves the way through n8n, and the first reader does not wait while n8n loads its nodes (2 s).
+    """
+    body = {"question": "Ready?", "ask": {"model": "extractive/quotes", "request_id": "trial"}}
+    parser = StreamParser()
+    try:
+        with (
+            _translated(),
+            httpx.stream(
+                "POST",
+                f"{target.url}/webhook/{path}",
+                json=body,
+                headers={"X-Ragline-Key": target.webhook_key},
+                timeout=60,
+            ) as answer,
+        ):
+            answer.raise_for_status()
+            for data in answer.iter_bytes():
+                list(parser.feed(data))
+        list(parser.finish())
+    except Unavailable as error:
+        raise SetupFailed(f"The answering workflow in n8n does not answer: {error.message}") from error
 
 
 def fetch_workflow(target: N8nTarget, name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pipelines.answer.offer import DEFAULT_ID
 from pipelines.errors import SetupFailed
-from pipelines.provision.n8n import N8nTarget, Outcome, provision_n8n
+from pipelines.provision.n8n import N8nTarget, Outcome, provision_n8n, try_workflow
 from pipelines.provision.open_webui import OpenWebUI, provision_open_webui
 from pipelines.settings import StackSettings
 
@@ -21,7 +21,9 @@ def provision(settings: StackSettings) -> dict[str, Outcome]:
     workflows = sorted(path for path in settings.workflows_dir.glob("*.json") if not path.name.startswith("package"))
     if not workflows:
         raise SetupFailed(f"There are no workflows in {settings.workflows_dir}; set WORKFLOWS_DIR.")
-    outcomes = provision_n8n(n8n_target(settings), workflows)
+    target = n8n_target(settings)
+    outcomes = provision_n8n(target, workflows)
+    try_workflow(target, settings.workflow_path)
     with open_webui_admin(settings) as open_webui:
         provision_open_webui(open_webui, DEFAULT_ID)
     return outcomes

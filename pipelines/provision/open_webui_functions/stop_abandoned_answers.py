@@ -6,13 +6,12 @@ required_open_webui_version: 0.12.4
 """
 
 # Runs inside Open WebUI, which goes on writing an answer after its tab was closed (seen in 0.12.4: no part of it
-# listens for the tab's end). The sessions and tasks it looks at are not a public interface of Open WebUI: whatever is
-# not as expected leaves the answer running, as without this function. A test runs it on the pinned version.
+# listens for the tab's end). SESSION_POOL, the open tabs by their socket's id, is not a public interface of Open
+# WebUI: the end-to-end tests close, reload and stop a real tab on the pinned version.
 
 import asyncio
 
 from open_webui.socket.main import SESSION_POOL
-from open_webui.tasks import list_task_ids_by_item_id, stop_item_tasks
 from pydantic import BaseModel, Field
 
 
@@ -25,29 +24,28 @@ class Filter:
 
     def __init__(self):
         self.valves = self.Valves()
-        self._watches = set()
 
-    async def inlet(self, body, __metadata__=None, __request__=None, __user__=None):
+    async def inlet(self, body, __metadata__=None):
         metadata = __metadata__ or {}
-        if metadata.get("session_id") and metadata.get("chat_id") and __request__ and __user__:
-            watch = asyncio.create_task(
-                self._watch(__request__.app.state.redis, metadata["chat_id"], metadata["session_id"], __user__["id"])
-            )
-            self._watches.add(watch)
-            watch.add_done_callback(self._watches.discard)
+        session_id, chat_id = metadata.get("session_id"), metadata.get("chat_id")
+        tab = session_id and chat_id and SESSION_POOL.get(session_id)
+        # a caller of the API may name a session of its own making: it has no tab that could be closed
+        if tab:
+            # Open WebUI runs each answer as one task, this call included; its Stop button cancels the same one
+            answer = asyncio.current_task()
+            watch = asyncio.create_task(self._watch(answer, session_id, chat_id, tab["id"]))
+            answer.add_done_callback(lambda _: watch.cancel())
         return body
 
-    async def _watch(self, redis, chat_id, session_id, user_id):
+    async def _watch(self, answer, session_id, chat_id, user_id):
         away_s = 0.0
-        while await list_task_ids_by_item_id(redis, chat_id):
-            away_s = 0.0 if _is_open(chat_id, session_id, user_id) else away_s + self.valves.look_every_s
-            if away_s >= self.valves.grace_s:
-                await stop_item_tasks(redis, chat_id)
-                return
+        while away_s < self.valves.grace_s:
             await asyncio.sleep(self.valves.look_every_s)
+            away_s = 0.0 if _is_open(session_id, chat_id, user_id) else away_s + self.valves.look_every_s
+        answer.cancel()
 
 
-def _is_open(chat_id, session_id, user_id):
+def _is_open(session_id, chat_id, user_id):
     if session_id in SESSION_POOL:
         return True
     return any(
