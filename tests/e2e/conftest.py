@@ -12,6 +12,10 @@ from tests.stack import HANDBOOK, Stack, running_stack
 PEOPLE_TEAM = "People team"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-screenshot", action="store_true", help="Put the browser test's screenshot into docs/.")
+
+
 @pytest.fixture(scope="session")
 def empty_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack as it is after the first `make up`: no document has been put in yet."""
