@@ -116,8 +116,10 @@ def running_stack(state: Path, *, first_port: int, **overrides: Any) -> Iterator
     models_port = first_port + 9
     settings = _settings(state, first_port, models_port, overrides)
     state.mkdir(parents=True, exist_ok=True)
-    if not (state / "env").exists():
-        (state / "env").symlink_to(INSTALLED)
+    for shared in ("env", "models"):
+        (INSTALLED.parent / shared).mkdir(exist_ok=True)
+        if not (state / shared).exists():
+            (state / shared).symlink_to(INSTALLED.parent / shared)
     console = Console(file=sys.__stderr__, force_terminal=False)
     with _model_server(models_port) as models_url:
         try:

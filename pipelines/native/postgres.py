@@ -102,8 +102,11 @@ def create_cluster(data: Path, password: str) -> None:
         fresh.rename(data)
 
 
+STATEMENT_TIMEOUT = "5min"
+
+
 def ensure_databases(server: ServerUrl, databases: Iterable[str]) -> None:
-    """Create those of `databases` that the server lacks.
+    """Create those of `databases` that the server lacks, and let no statement in any of them run for ever.
 
     Raises:
         SetupFailed: the server does not answer, refuses the account, or the account may not create databases.
@@ -114,6 +117,8 @@ def ensure_databases(server: ServerUrl, databases: Iterable[str]) -> None:
             for name in databases:
                 if name not in present:
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+                limit = sql.SQL("ALTER DATABASE {} SET statement_timeout = {}")
+                connection.execute(limit.format(sql.Identifier(name), sql.Literal(STATEMENT_TIMEOUT)))
     except errors.InsufficientPrivilege as error:
         raise SetupFailed(
             f"The user {server.user} of DATABASE_URL may not create databases: "

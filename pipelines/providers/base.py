@@ -76,7 +76,7 @@ class ChatProvider(ABC):
 
     async def close(self) -> None:
         """Release connections."""
-        return None
+        return
 
 
 class EmbeddingProvider(ABC):

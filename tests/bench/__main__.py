@@ -26,6 +26,8 @@ QUESTION = "How much is paid for a complete week of on-call duty?"
 LADDER = {1: 20, 8: 64, 50: 200}
 """Readers at once, and how many answers they ask for together."""
 
+WARM_UP = 250
+
 console = Console(width=110)
 
 
@@ -96,8 +98,9 @@ def _is_done(line: bytes) -> bool:
 
 
 async def _warm_up(targets: Sequence[Target]) -> None:
+    # n8n's code is compiled while it runs: the first few hundred answers take a quarter longer.
     for target in targets:
-        await load(target, readers=4, answers=8)
+        await load(target, readers=50, answers=WARM_UP)
 
 
 @dataclass(frozen=True, slots=True)
