@@ -1,0 +1,1 @@
+"""Tests with the real embedding model: they need the weights and torch, which are installed with the stack."""
