@@ -29,15 +29,14 @@ from pipelines.settings import StackSettings
 
 COLUMNS = (
     ("Open WebUI", "open_webui_ms"),
-    ("gateway + n8n", "workflow_ms"),
+    ("gateway", "gateway_ms"),
+    ("n8n", "workflow_ms"),
     ("embed", "embed_ms"),
     ("search", "search_ms"),
-    ("model, first token", "model_ttft_ms"),
-    ("first token", "first_token_ms"),
-    ("whole answer", "total_ms"),
+    ("model", "model_ttft_ms"),
+    ("first word", "first_token_ms"),
+    ("whole", "total_ms"),
 )
-
-
 QUESTIONS = (
     "What is the measuring range of the Djupö 300-H?",
     "How much is paid for a complete week of on-call duty?",
@@ -103,7 +102,7 @@ def prepare_demo(settings: StackSettings, console: Console) -> Iterator[OpenWebU
 
 def run_demo(open_webui: OpenWebUI, console: Console, questions: Sequence[str] = QUESTIONS) -> None:
     """Ask `questions` in order, one that starts with "And" as a follow-up; raises `SetupFailed` when one fails."""
-    table = Table("question", title="Where the time went, in milliseconds", title_justify="left")
+    table = Table("", title="\nMilliseconds to the first word, and where they went", title_justify="left", box=None)
     for name, _ in COLUMNS:
         table.add_column(name, justify="right")
     history: list[dict[str, str]] = []
@@ -115,7 +114,6 @@ def run_demo(open_webui: OpenWebUI, console: Console, questions: Sequence[str] =
         history.append({"role": "assistant", "content": heard.text})
         times = heard.times()
         table.add_row(str(number), *(f"{times[key]:.0f}" if key in times else "-" for _, key in COLUMNS))
-    console.print()
     console.print(table)
 
 

@@ -196,6 +196,7 @@ class Timings:
 
     total_ms: float | None = None
     ttft_ms: float | None = None
+    gateway_ms: float | None = None
     workflow_ms: float | None = None
     understand_ms: float | None = None
     embed_ms: float | None = None

@@ -115,7 +115,7 @@ class _Progress:
     def __init__(self, request: AnswerRequest) -> None:
         self._request = request
         self._found = StatusEvent("Answering", done=True)
-        self._timings = Timings()
+        self._timings = Timings(gateway_ms=self._since(time.perf_counter()))
         self._first_token: float | None = None
 
     @property
@@ -150,7 +150,8 @@ class _Progress:
             return DoneEvent(timings=timings)
         timings = replace(timings, queue_ms=call.wait_ms, model_ttft_ms=call.model_ttft_ms, model_ms=call.model_ms)
         if timings.ttft_ms is not None:
-            spent = (timings.retrieve_ms or 0) + (call.wait_ms or 0) + (call.model_ttft_ms or 0)
+            elsewhere = (timings.gateway_ms, timings.retrieve_ms, call.wait_ms, call.model_ttft_ms)
+            spent = sum(part or 0 for part in elsewhere)
             timings = replace(timings, workflow_ms=round(max(0.0, timings.ttft_ms - spent), 3))
         return DoneEvent(model=call.model, usage=call.usage, cost_usd=call.cost_usd, timings=timings)
 
@@ -160,7 +161,7 @@ class _Progress:
         if "sources" not in content:
             return []
         citations = read_sources(content["sources"])
-        self._timings = _read_timings(content.get("timings"))
+        self._timings = _with_retrieval(self._timings, content.get("timings"))
         self._found = StatusEvent(_describe(citations), done=True)
         return [replace(self._found, done=False), CitationsEvent(citations)]
 
@@ -180,8 +181,9 @@ def _plural(count: int, word: str) -> str:
     return word if count == 1 else f"{word}s"
 
 
-def _read_timings(values: object) -> Timings:
+def _with_retrieval(timings: Timings, values: object) -> Timings:
     if not isinstance(values, dict):
-        return Timings()
+        return timings
     names = ("understand_ms", "embed_ms", "search_ms", "retrieve_ms")
-    return Timings(**{name: float(values[name]) for name in names if isinstance(values.get(name), int | float)})
+    measured = {name: float(values[name]) for name in names if isinstance(values.get(name), int | float)}
+    return replace(timings, **measured)

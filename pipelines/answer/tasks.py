@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from pipelines.answer.generate import ModelRouter
-from pipelines.answer.words import significant_words, words
+from pipelines.answer.words import STOP_WORDS, significant_words
 from pipelines.domain import Message
 from pipelines.errors import Busy, DeadlineExceeded, Unavailable
 
@@ -24,6 +24,8 @@ TAG_LETTERS = 5
 """Shorter words are seldom the name of a subject."""
 
 _FIRST_TURN = re.compile(r"<chat_history>\s*USER: (.*?)(?=\n(?:USER|ASSISTANT): |\s*</chat_history>)", re.DOTALL)
+
+_AROUND_WORDS = " .,;:!?()[]{}\"'“”„«»…"
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +57,9 @@ def _first_question(messages: Sequence[Message]) -> str:
 
 
 def _title(question: str) -> dict[str, object]:
-    chosen = (significant_words(question) or words(question))[:TITLE_WORDS]
-    title = " ".join(chosen)
+    said = [word.strip(_AROUND_WORDS) for word in question.split()]  # "on-call" is one word in a title
+    telling = [word for word in said if word and word.lower() not in STOP_WORDS]
+    title = " ".join(list(dict.fromkeys(telling or said))[:TITLE_WORDS])
     return {"title": title[:1].upper() + title[1:]}
 
 

@@ -88,3 +88,9 @@ def test_a_question_over_several_lines_is_read_whole_and_named_shortly() -> None
     prompt = "<chat_history>\nUSER: Please compare\nlunch allowance and dinner allowance\nASSISTANT: x\n</chat_history>"
     answer = json.loads(answer_by_rule("title_generation", [Message("user", prompt)]))
     assert answer == {"title": "Compare lunch allowance dinner"}
+
+
+def test_a_word_with_a_hyphen_stays_whole_in_a_title() -> None:
+    prompt = "<chat_history>\nUSER: How is on-call duty compensated?\n</chat_history>"
+    answer = json.loads(answer_by_rule("title_generation", [Message("user", prompt)]))
+    assert answer == {"title": "On-call duty compensated"}
