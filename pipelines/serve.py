@@ -21,6 +21,7 @@ async def serve(settings: Settings) -> None:
             port=settings.pipelines_port,
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             lifespan="off",
             timeout_graceful_shutdown=GRACE_S,
         )
