@@ -13,7 +13,9 @@ PEOPLE_TEAM = "People team"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-screenshot", action="store_true", help="Put the browser test's screenshot into docs/.")
+    parser.addoption(
+        "--update-screenshot", action="store_true", help="Put the browser test's screenshot beside it, for the README."
+    )
 
 
 @pytest.fixture(scope="session")

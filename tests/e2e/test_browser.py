@@ -20,7 +20,7 @@ from tests.stack import CHECKOUT, FAST, MODEL, SLOW, VERY_SLOW, Stack, choice
 pytestmark = [pytest.mark.stack, pytest.mark.browser]
 READER = "browser"
 QUESTION = "How many days of annual leave may I carry over?"
-SCREENSHOT = CHECKOUT / "docs" / "answer.png"
+SCREENSHOT = CHECKOUT / "tests" / "e2e" / "answer.png"
 GRACE_S = 4
 """How long a closed tab may stay away before its answer is stopped."""
 
