@@ -96,7 +96,8 @@ def prepare_demo(settings: StackSettings, console: Console) -> Iterator[OpenWebU
         group = admin.add_group(RESTRICTED_GROUP)
     _add_handbook(settings, group_scope(group), console)
     with OpenWebUI(settings.open_webui_url, email=READER_EMAIL, password=password) as reader:
-        console.print(f"Asking as [bold]{READER_NAME}[/bold] ({READER_EMAIL}) in Open WebUI, model {DEFAULT_ID}", soft_wrap=True)
+        asking = f"Asking as [bold]{READER_NAME}[/bold] ({READER_EMAIL}) in Open WebUI, model {DEFAULT_ID}"
+        console.print(asking, soft_wrap=True)
         yield reader
 
 
