@@ -8,8 +8,9 @@ Everything here is frozen; nothing here knows a vendor, HTTP or the environment.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Literal
 
@@ -89,11 +90,15 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
-    """A document's text in reading order. `title` is what the document calls itself, or empty."""
+    """A document's text in reading order. `title` is what the document calls itself, or empty.
+
+    `unread` are the numbers of the pages that hold something but no usable text: images of text, most often.
+    """
 
     blocks: tuple[Block, ...]
     title: str = ""
     pages: int | None = None
+    unread: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,62 @@ class IndexedDocument:
     chunks: int
     pages: int | None
     indexed_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Who may read a document, as people write it: groups by name, users by id. Nobody, unless something is said."""
+
+    everyone: bool = False
+    groups: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+
+    def scopes(self, group_ids: Mapping[str, str]) -> tuple[str, ...]:
+        """The access scopes this comes to; a group that `group_ids` does not know opens the document to nobody."""
+        named = {group_scope(group_ids[name]) for name in self.groups if name in group_ids}
+        return tuple(sorted({*named, *map(user_scope, self.users), *([EVERYONE] if self.everyone else [])}))
+
+
+DocumentState = Literal["queued", "working", "ready", "failed", "removing"]
+"""Where a document stands. A `ready` document is wholly searchable; a `queued`, `working` or `failed` one may still
+be searchable in its earlier revision."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRecord:
+    """A document as the registry knows it.
+
+    `source` is the address of the source that lists it, `version` what that source says of its bytes. `unread_pages`
+    could not be read; `problem` says why, or why the document failed as a whole (`error_code` is then set).
+    """
+
+    id: str
+    origin: str
+    source: str
+    version: str
+    state: DocumentState
+    title: str
+    grant: Grant
+    access: tuple[str, ...]
+    owner: str = ""
+    media_type: str = ""
+    size: int | None = None
+    content_hash: str = ""
+    stage: str = ""
+    error_code: str = ""
+    problem: str = ""
+    attempts: int = 0
+    pages: int | None = None
+    unread_pages: tuple[int, ...] = ()
+    chunks: int | None = None
+    indexed_with: str = ""
+    queued_at: datetime | None = None
+    indexed_at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """The file name it came under."""
+        return PurePosixPath(self.origin).name
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,19 @@
     │   ├── UnsupportedFormat     422  unsupported_format
     │   ├── UnreadableDocument    422  unreadable_document
     │   ├── EncryptedDocument     422  encrypted_document
-    │   └── EmptyDocument         422  empty_document
+    │   ├── EmptyDocument         422  empty_document
+    │   ├── DocumentTooLarge      422  document_too_large    more bytes, pages or unpacked bytes than are read
+    │   └── DocumentTooCostly     422  document_too_costly   took more time or memory than one document may
+    ├── DocumentHasSource         409  document_has_source   it would come back with the next look at its source
     ├── Busy                      429  busy                  full; carries retry_after
     ├── Unavailable               503  unavailable           a part of the stack does not answer
     │   ├── WorkflowUnavailable   503  workflow_unavailable
     │   ├── WorkflowFailed        502  workflow_failed
     │   ├── ModelUnavailable      503  model_unavailable
     │   ├── ModelFailed           502  model_failed
-    │   └── StoreUnavailable      503  store_unavailable
+    │   ├── StoreUnavailable      503  store_unavailable
+    │   └── SourceUnavailable     503  source_unavailable    where documents come from does not answer or refuses
+    │       └── DocumentChanged   503  document_changed      it changed while it was read; the next look takes it
     ├── DeadlineExceeded          504  deadline_exceeded
     ├── Cancelled                 499  cancelled             the reader went away
     └── SetupFailed               500  setup_failed          the machine or a setting; says what to do
@@ -109,6 +114,18 @@ class EmptyDocument(DocumentRejected):
     code = "empty_document"
 
 
+class DocumentTooLarge(DocumentRejected):
+    code = "document_too_large"
+
+
+class DocumentTooCostly(DocumentRejected):
+    code = "document_too_costly"
+
+
+class DocumentHasSource(RaglineError):
+    code, status = "document_has_source", 409
+
+
 class Busy(RaglineError):
     code, status = "busy", 429
 
@@ -135,6 +152,14 @@ class ModelFailed(Unavailable):
 
 class StoreUnavailable(Unavailable):
     code = "store_unavailable"
+
+
+class SourceUnavailable(Unavailable):
+    code = "source_unavailable"
+
+
+class DocumentChanged(SourceUnavailable):
+    code = "document_changed"
 
 
 class DeadlineExceeded(RaglineError):

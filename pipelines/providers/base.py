@@ -7,7 +7,7 @@ An adapter owns its vendor's client, its wire format and the translation of its 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -95,3 +95,31 @@ class EmbeddingProvider(ABC):
     @abstractmethod
     def count_tokens(self, text: str) -> int:
         """How many of `max_tokens` this text takes, special tokens included."""
+
+    @abstractmethod
+    def token_counter(self) -> Callable[[str], int]:
+        """`count_tokens` in a form that can be pickled and used in another process, without loading the model there."""
+
+
+class VisionProvider(ABC):
+    """Reads pages that are images. Thread-safe; blocking, so the pages of a document are read by `parallel` threads.
+
+    All pages are read by one loaded model: the same model with the same options in every call.
+    """
+
+    name: str
+    """The provider and the model, as the registry records them."""
+    parallel: int
+    """How many pages it reads at once."""
+
+    @abstractmethod
+    def read_page(self, image: bytes) -> str:
+        """Return the text on a page (a PNG) as Markdown, in reading order, tables as tables; "" when it has none.
+
+        Raises:
+            UnknownModel, ModelUnavailable, ModelFailed, Busy, DeadlineExceeded: as a chat model does.
+        """
+
+    def close(self) -> None:
+        """Release connections."""
+        return

@@ -90,6 +90,7 @@ class SentenceTransformersEmbedding(EmbeddingProvider):
         self.max_tokens = card.max_tokens
         self._card = card
         self._forward = forward
+        self._tokenizer_json = tokenizer_json
         # Two tokenizers: one cuts to the window, the other must see how long a text really is. Both are only read.
         self._tokenizer = _tokenizer(tokenizer_json, truncate_to=card.max_tokens)
         self._counter = _tokenizer(tokenizer_json, truncate_to=None)
@@ -107,6 +108,9 @@ class SentenceTransformersEmbedding(EmbeddingProvider):
     def count_tokens(self, text: str) -> int:
         return len(self._counter.encode(self._card.document_prefix + text).ids)
 
+    def token_counter(self) -> TokenCounter:
+        return TokenCounter(self.name, self._tokenizer_json, self._card.document_prefix)
+
     def _inputs(self, encodings: Sequence[Encoding]) -> dict[str, npt.NDArray[np.int64]]:
         shape = (len(encodings), max(len(encoding.ids) for encoding in encodings))
         ids = np.full(shape, self._card.pad_id, dtype=np.int64)
@@ -117,6 +121,25 @@ class SentenceTransformersEmbedding(EmbeddingProvider):
             mask[row, : len(encoding.ids)] = 1
         known = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
         return {name: known[name] for name in self._card.inputs}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounter:
+    """Counts as the model does, in any process: what is pickled is the tokenizer's file, loaded once there."""
+
+    model: str
+    tokenizer_json: str
+    prefix: str
+
+    def __call__(self, text: str) -> int:
+        tokenizer = _COUNTING.get(self.model)
+        if tokenizer is None:
+            tokenizer = _COUNTING[self.model] = _tokenizer(self.tokenizer_json, truncate_to=None)
+        return len(tokenizer.encode(self.prefix + text).ids)
+
+
+_COUNTING: dict[str, Tokenizer] = {}
+"""The tokenizers that this process counts with, by the name of their model."""
 
 
 def model_name(folder: Path) -> str:

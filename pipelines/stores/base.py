@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import BinaryIO
 
-from pipelines.domain import Chunk, Document, IndexedDocument, Passage, Vector
+from pipelines.domain import Chunk, Document, Grant, IndexedDocument, Passage, Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,27 @@ class SearchRequest:
 
 
 class ChunkIndex(ABC):
-    """Chunks with their vectors, searchable by those who may read them. Thread-safe; calls block."""
+    """Chunks with their vectors, searchable by those who may read them. Thread-safe; calls block.
+
+    A document goes in by steps: its chunks are staged, a batch at a time and seen by nobody; publishing makes them
+    what the document consists of, in one step for readers. What was staged and not published is gone after a restart.
+    """
 
     @abstractmethod
-    def put(
-        self, document: Document, chunks: Sequence[Chunk], vectors: Sequence[Vector], *, pages: int | None
-    ) -> IndexedDocument:
-        """Make `document` consist of exactly these chunks instead of what it had; return it as `documents` does."""
+    def stage(self, document: Document, chunks: Sequence[Chunk], vectors: Sequence[Vector]) -> None:
+        """Take in some chunks of this revision (`content_hash`) of `document`; nobody finds them yet."""
+
+    @abstractmethod
+    def publish(self, indexed: IndexedDocument) -> None:
+        """Make the document consist of exactly the staged chunks of its revision, readable by its `access`."""
+
+    @abstractmethod
+    def discard(self, document_id: str) -> None:
+        """Forget what is staged of a document; what is published stays."""
+
+    @abstractmethod
+    def set_access(self, document_id: str, access: Sequence[str]) -> None:
+        """Let other readers read a published document, from the next search on."""
 
     @abstractmethod
     def remove(self, document_id: str) -> bool:
@@ -44,11 +59,11 @@ class ChunkIndex(ABC):
 
     @abstractmethod
     def documents(self) -> list[IndexedDocument]:
-        """Every document in the index, by title. For operators: it does not filter by access."""
+        """Every published document, by title. For operators: it does not filter by access."""
 
     @abstractmethod
     def count(self) -> int:
-        """How many chunks there are."""
+        """How many published chunks there are."""
 
     @abstractmethod
     def close(self) -> None:
@@ -57,7 +72,11 @@ class ChunkIndex(ABC):
 
 @dataclass(frozen=True, slots=True)
 class SourceEntry:
-    """One document as its source lists it. `version` changes when the bytes do."""
+    """One document as its source lists it.
+
+    `key` is its path below the source, `origin` its whole address, from which the document's id follows. `version`
+    changes when the bytes do. `size` is in bytes.
+    """
 
     key: PurePosixPath
     origin: str
@@ -66,12 +85,47 @@ class SourceEntry:
 
 
 class DocumentSource(ABC):
-    """Where documents come from: a folder, a bucket, an upload."""
+    """Where documents come from: a folder, a bucket, what people uploaded. Thread-safe; calls block."""
+
+    url: str
+    """Its address without a trailing slash; the origin of every entry begins with it and a slash."""
 
     @abstractmethod
     def list(self) -> Iterator[SourceEntry]:
-        """Every document there is, in a stable order, without reading any."""
+        """Every document there is, in a stable order, without reading any.
+
+        Raises `SourceUnavailable` when the list cannot be had whole, even in the middle of it: what was not listed
+        must never be taken for removed.
+        """
 
     @abstractmethod
-    def read(self, entry: SourceEntry) -> bytes:
-        """The document's bytes; raises `UnreadableDocument` when it is gone or may not be read."""
+    def find(self, origin: str) -> SourceEntry | None:
+        """The document of that origin as it is now; None when there is none. Raises `SourceUnavailable`."""
+
+    @abstractmethod
+    def read(self, entry: SourceEntry, into: BinaryIO, *, max_bytes: int) -> None:
+        """Write the document's bytes.
+
+        Raises:
+            UnreadableDocument: it is gone, or may not be read.
+            DocumentTooLarge: it has more than `max_bytes`; no more than that is read.
+            DocumentChanged: it is no longer the version that was listed.
+            SourceUnavailable: the source does not answer.
+        """
+
+    def grant(self, entry: SourceEntry) -> Grant | None:
+        """Who may read the document, where the source itself says so; else None. Raises `SourceUnavailable`."""
+        del entry
+        return None
+
+
+class UploadStore(DocumentSource):
+    """Keeps what people uploaded, so that it can be indexed again. Its entries' origins are those given to `put`."""
+
+    @abstractmethod
+    def put(self, origin: str, data: BinaryIO) -> SourceEntry:
+        """Keep a document, in place of what was kept under this origin; it is durable when this returns."""
+
+    @abstractmethod
+    def delete(self, origin: str) -> None:
+        """Forget a document; no error when there is none."""

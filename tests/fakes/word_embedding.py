@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -27,4 +27,11 @@ class WordEmbedding(EmbeddingProvider):
         return vectors
 
     def count_tokens(self, text: str) -> int:
-        return len(text.split()) + 2
+        return count_words(text)
+
+    def token_counter(self) -> Callable[[str], int]:
+        return count_words
+
+
+def count_words(text: str) -> int:
+    return len(text.split()) + 2
