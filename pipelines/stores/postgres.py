@@ -1,0 +1,84 @@
+"""The product's own database: its URL goes in, a pool of connections to a migrated schema comes out.
+
+Migrations are the numbered files in `migrations/`, applied in order, each once and in one transaction; a file that has
+been released is never changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+
+import psycopg
+from psycopg import Connection, errors
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from pipelines.errors import SetupFailed, StoreUnavailable
+
+Row = DictRow
+Database = ConnectionPool[Connection[Row]]
+
+MIGRATION_LOCK = 7_243_391_055
+"""An arbitrary number for the advisory lock under which one process migrates while the others wait."""
+CONNECT_TIMEOUT_S = 10
+
+
+def open_database(url: str, *, connections: int) -> Database:
+    """Migrate the schema, and return a pool of at most `connections`; raises `SetupFailed` with what to do."""
+    try:
+        with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S, autocommit=True) as connection:
+            migrate(connection)
+    except psycopg.OperationalError as error:
+        raise SetupFailed(
+            f"The registry's PostgreSQL cannot be used; check REGISTRY_URL: {_first_line(error)}"
+        ) from error
+    return ConnectionPool(
+        url,
+        connection_class=Connection[Row],
+        kwargs={"row_factory": dict_row, "autocommit": True, "connect_timeout": CONNECT_TIMEOUT_S},
+        min_size=1,
+        max_size=connections,
+        timeout=CONNECT_TIMEOUT_S,
+        # A connection that the server has closed meanwhile, after a restart of it, is replaced and not handed out.
+        check=ConnectionPool.check_connection,
+        open=True,
+    )
+
+
+def migrate(connection: Connection[tuple[object, ...]]) -> list[str]:
+    """Apply the migrations that the database lacks, and return their names; raises `SetupFailed` for a newer schema."""
+    scripts = {file.name: file.read_text("utf-8") for file in files("pipelines.stores.migrations").iterdir()}
+    wanted = sorted(name for name in scripts if name.endswith(".sql"))
+    connection.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+    try:
+        connection.execute("CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, applied_at timestamptz)")
+        applied = {str(name) for (name,) in connection.execute("SELECT name FROM migration")}
+        if unknown := sorted(applied - set(wanted)):
+            raise SetupFailed(
+                f"The registry was written by a newer version of Ragline ({unknown[0]}): upgrade this one."
+            )
+        missing = [name for name in wanted if name not in applied]
+        for name in missing:
+            with connection.transaction():
+                connection.execute(scripts[name].encode())
+                connection.execute("INSERT INTO migration VALUES (%s, now())", [name])
+        return missing
+    finally:
+        connection.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise `StoreUnavailable` for what PostgreSQL or its pool raises when the database cannot be used."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, errors.InternalError) as error:
+        raise StoreUnavailable(
+            f"The registry's PostgreSQL does not answer: {_first_line(error)}", retry_after=5
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
