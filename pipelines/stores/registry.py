@@ -9,61 +9,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
 
 from psycopg import Connection
 
 from pipelines.domain import DocumentRecord, DocumentState, Grant
 from pipelines.errors import UnknownDocument
 from pipelines.stores.postgres import Database, Row, translated
-
-GrantedBy = Literal["rules", "source", "person"]
+from pipelines.stores.registry_rows import (
+    CLAIM,
+    CONFIRM,
+    FINISH,
+    LOCK_ONE,
+    PUT,
+    QUEUED,
+    UNLOCK,
+    Finished,
+    GrantedBy,
+    Known,
+    Listing,
+    finished_row,
+    grant_row,
+    listing_row,
+    read_grant,
+    read_groups,
+    read_record,
+)
 
 CANDIDATES = 256
 """How many waiting documents one claim looks through: more than workers could hold locks on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A document as its source lists it now, with who may read it."""
-
-    id: str
-    origin: str
-    source: str
-    version: str
-    title: str
-    grant: Grant
-    granted_by: GrantedBy
-    owner: str = ""
-    media_type: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the registry knows of a listed document: enough to see whether anything has changed."""
-
-    id: str
-    version: str
-    state: DocumentState
-    grant: Grant
-    granted_by: GrantedBy
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """What came of a document that has been read: what its row says from now on."""
-
-    version: str
-    title: str
-    media_type: str
-    size: int
-    content_hash: str
-    pages: int | None
-    unread_pages: tuple[int, ...]
-    problem: str
-    chunks: int
-    indexed_with: str
-    generations: tuple[str, ...]
 
 
 class Registry:
@@ -72,28 +45,28 @@ class Registry:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    # --- what sources and people say ---------------------------------------------------------------------------------
+    # --- what sources and people say ---
 
     def put(self, listings: Sequence[Listing]) -> None:
         """Queue documents that are new or whose bytes may have changed; a document keeps what a person said of it."""
         with self._connection() as connection, connection.transaction():
-            groups = _group_ids(connection)
+            groups = read_groups(connection)
             with connection.cursor() as cursor:
-                cursor.executemany(_PUT, [_listing_row(listing, groups) for listing in listings])
+                cursor.executemany(PUT, [listing_row(listing, groups) for listing in listings])
 
     def known(self, source: str) -> dict[str, Known]:
         """What is known of the documents of a source, by origin; those on their way out are not."""
         query = "SELECT * FROM document WHERE source = %s AND state <> 'removing'"
         with self._connection() as connection:
             return {
-                row["origin"]: Known(str(row["id"]), row["version"], row["state"], _grant(row), row["granted_by"])
+                row["origin"]: Known(str(row["id"]), row["version"], row["state"], read_grant(row), row["granted_by"])
                 for row in connection.execute(query, [source])
             }
 
     def set_grant(self, document_id: str, grant: Grant, granted_by: GrantedBy) -> None:
         """Let other people read a document; apply it to the index under `locked` afterwards."""
         with self._connection() as connection, connection.transaction():
-            values = {"id": document_id, "by": granted_by, **_grant_row(grant, _group_ids(connection))}
+            values = {"id": document_id, "by": granted_by, **grant_row(grant, read_groups(connection))}
             changed = connection.execute(
                 "UPDATE document SET everyone = %(everyone)s, groups = %(groups)s, users = %(users)s, "
                 "access = %(access)s, granted_by = %(by)s WHERE id = %(id)s AND state <> 'removing'",
@@ -105,13 +78,13 @@ class Registry:
     def set_groups(self, groups: Mapping[str, str]) -> list[str]:
         """Know these groups (name → id) and no others; return the ids of the documents this opens or closes."""
         with self._connection() as connection, connection.transaction():
-            if _group_ids(connection) == dict(groups):
+            if read_groups(connection) == dict(groups):
                 return []
             connection.execute("DELETE FROM access_group")
             with connection.cursor() as cursor:
                 cursor.executemany("INSERT INTO access_group VALUES (%s, %s)", list(groups.items()))
             rows = connection.execute("SELECT * FROM document WHERE groups <> '{}' FOR UPDATE").fetchall()
-            changed = [(list(_grant(row).scopes(groups)), row["id"]) for row in rows]
+            changed = [(list(read_grant(row).scopes(groups)), row["id"]) for row in rows]
             changed = [
                 (access, id_) for (access, id_), row in zip(changed, rows, strict=True) if access != row["access"]
             ]
@@ -135,25 +108,26 @@ class Registry:
         with self._connection() as connection:
             return connection.execute(
                 # without a hash, the same bytes are read again
-                f"UPDATE document SET content_hash = '', {_QUEUED} WHERE {where}",  # noqa: S608  constants only
+                f"UPDATE document SET content_hash = '', {QUEUED} WHERE {where}",  # noqa: S608  constants only
                 {"ids": list(document_ids or ())},
             ).rowcount
 
-    # --- work ----------------------------------------------------------------------------------------------------------
+    # --- work ---
 
     @contextmanager
     def claim(self) -> Iterator[DocumentRecord | None]:
         """The document that has waited longest and that nobody works on; it is held until the block ends."""
         with self._connection() as connection:
-            row = connection.execute(_CLAIM, {"candidates": CANDIDATES}).fetchone()
-            if row is None:
-                yield None
-                return
-            try:
-                yield _record(row)
-            finally:
-                if not connection.closed:
-                    connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [str(row["id"])])
+            while found := connection.execute(LOCK_ONE, {"candidates": CANDIDATES}).fetchone():
+                try:
+                    row = connection.execute(CLAIM, [found["id"]]).fetchone()
+                    if row is not None:
+                        yield read_record(row)
+                        return
+                finally:
+                    if not connection.closed:
+                        connection.execute(UNLOCK, [found["id"]])
+            yield None
 
     def note_stage(self, document_id: str, stage: str) -> None:
         """Say what is being done with a claimed document."""
@@ -170,7 +144,7 @@ class Registry:
         """
         with self._connection() as connection, connection.transaction():
             row = connection.execute("SELECT * FROM document WHERE id = %s FOR UPDATE", [document_id]).fetchone()
-            yield LockedDocument(connection, _record(row)) if row else None
+            yield LockedDocument(connection, read_record(row)) if row else None
 
     def fail(self, document_id: str, code: str, problem: str) -> None:
         """A claimed document cannot be read: it waits for a change of its bytes, or for `retry`."""
@@ -191,7 +165,7 @@ class Registry:
                 [code, problem, delay_s, document_id],
             )
 
-    # --- what the generations of the index hold ------------------------------------------------------------------------
+    # --- what the generations of the index hold ---
 
     def indexed(self, generation: str) -> dict[str, str]:
         """The revision (content hash) that a generation holds of each document."""
@@ -230,7 +204,7 @@ class Registry:
         """Have documents read again that readers do not find as they should."""
         with self._connection() as connection:
             connection.execute(
-                f"UPDATE document SET content_hash = '', {_QUEUED} "  # noqa: S608  constants only
+                f"UPDATE document SET content_hash = '', {QUEUED} "  # noqa: S608  constants only
                 "WHERE id = ANY(%s::uuid[]) AND state <> 'removing'",
                 [list(document_ids)],
             )
@@ -250,7 +224,7 @@ class Registry:
                 [generation, *[None if document_ids is None else list(document_ids)] * 2],
             )
 
-    # --- what people ask -----------------------------------------------------------------------------------------------
+    # --- what people ask ---
 
     def get(self, document_id: str) -> DocumentRecord:
         """One document; raises `UnknownDocument`."""
@@ -258,7 +232,7 @@ class Registry:
             row = connection.execute("SELECT * FROM document WHERE id::text = %s", [document_id]).fetchone()
         if row is None or row["state"] == "removing":
             raise _unknown(document_id)
-        return _record(row)
+        return read_record(row)
 
     def list(
         self, *, state: DocumentState | None = None, source: str | None = None, after: str | None = None, limit: int
@@ -274,7 +248,7 @@ class Registry:
         """
         values = {"state": state, "source": source, "after": after, "limit": limit}
         with self._connection() as connection:
-            return [_record(row) for row in connection.execute(query, values)]
+            return [read_record(row) for row in connection.execute(query, values)]
 
     def counts(self) -> dict[DocumentState, int]:
         """How many documents there are in each state."""
@@ -301,9 +275,7 @@ class LockedDocument:
 
     def finish(self, finished: Finished) -> None:
         """The document is wholly searchable; queued again meanwhile, it stays queued."""
-        values = {name: getattr(finished, name) for name in Finished.__dataclass_fields__ if name != "generations"}
-        values |= {"id": self.record.id, "unread_pages": list(finished.unread_pages)}
-        self._connection.execute(_FINISH, values)
+        self._connection.execute(FINISH, {"id": self.record.id, **finished_row(finished)})
         with self._connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO indexed VALUES (%s, %s, %s) "
@@ -313,97 +285,11 @@ class LockedDocument:
 
     def confirm(self, version: str) -> None:
         """The document is as it was indexed: only its source says something else of its bytes."""
-        self._connection.execute(_CONFIRM, {"id": self.record.id, "version": version})
+        self._connection.execute(CONFIRM, {"id": self.record.id, "version": version})
 
     def delete(self) -> None:
         """Nothing is left of the document."""
         self._connection.execute("DELETE FROM document WHERE id = %s", [self.record.id])
-
-
-_QUEUED = "state = 'queued', stale = false, stage = '', attempts = 0, queued_at = now(), not_before = now()"
-
-# What a person said of a document outlives what rules and sources say of it.
-_KEEP = "document.granted_by = 'person' AND excluded.granted_by <> 'person' AND document.state <> 'removing'"
-_GRANT = ", ".join(
-    f"{column} = CASE WHEN {_KEEP} THEN document.{column} ELSE excluded.{column} END"
-    for column in ("everyone", "groups", "users", "access", "granted_by")
-)
-
-_PUT = f"""
-    INSERT INTO document (id, origin, source, version, state, title, media_type, owner,
-                          everyone, groups, users, granted_by, access)
-    VALUES (%(id)s, %(origin)s, %(source)s, %(version)s, 'queued', %(title)s, %(media_type)s, %(owner)s,
-            %(everyone)s, %(groups)s, %(users)s, %(granted_by)s, %(access)s)
-    ON CONFLICT (id) DO UPDATE SET
-        source = excluded.source, version = excluded.version, media_type = excluded.media_type, {_GRANT}, {_QUEUED},
-        owner = coalesce(nullif(excluded.owner, ''), document.owner)
-"""  # noqa: S608  constants only
-
-# Evaluated row by row until the first lock is got: the candidates are materialised and in order.
-_CLAIM = """
-    WITH candidate AS MATERIALIZED (
-        SELECT id FROM document
-        WHERE (stale OR state IN ('queued', 'working', 'removing')) AND not_before <= now()
-        ORDER BY not_before LIMIT %(candidates)s
-    ), got AS MATERIALIZED (
-        SELECT id FROM candidate WHERE pg_try_advisory_lock(hashtextextended(id::text, 0)) LIMIT 1
-    )
-    UPDATE document SET
-        state = CASE state WHEN 'queued' THEN 'working' ELSE state END,
-        stage = '', attempts = attempts + 1
-    FROM got WHERE document.id = got.id
-    RETURNING document.*
-"""
-
-_READY = "CASE WHEN state = 'working' OR version = %(version)s THEN 'ready' ELSE state END, stale = false"
-
-_FINISH = f"""
-    UPDATE document SET
-        state = {_READY}, version = %(version)s, title = %(title)s, media_type = %(media_type)s, size = %(size)s,
-        content_hash = %(content_hash)s, pages = %(pages)s, unread_pages = %(unread_pages)s, problem = %(problem)s,
-        chunks = %(chunks)s, indexed_with = %(indexed_with)s, indexed_at = now(), error_code = '', stage = '',
-        attempts = 0
-    WHERE id = %(id)s
-"""  # noqa: S608  constants only
-
-_CONFIRM = f"""
-    UPDATE document SET state = {_READY}, version = %(version)s, error_code = '', stage = '', attempts = 0
-    WHERE id = %(id)s
-"""  # noqa: S608  constants only
-
-
-def _group_ids(connection: Connection[Row]) -> dict[str, str]:
-    return {row["name"]: row["id"] for row in connection.execute("SELECT name, id FROM access_group")}
-
-
-def _listing_row(listing: Listing, groups: Mapping[str, str]) -> dict[str, Any]:
-    plain = ("id", "origin", "source", "version", "title", "media_type", "owner", "granted_by")
-    return {**{name: getattr(listing, name) for name in plain}, **_grant_row(listing.grant, groups)}
-
-
-def _grant_row(grant: Grant, groups: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "everyone": grant.everyone,
-        "groups": list(grant.groups),
-        "users": list(grant.users),
-        "access": list(grant.scopes(groups)),
-    }
-
-
-def _grant(row: Row) -> Grant:
-    return Grant(everyone=row["everyone"], groups=tuple(row["groups"]), users=tuple(row["users"]))
-
-
-def _record(row: Row) -> DocumentRecord:
-    apart = {"id", "grant", "access", "unread_pages"}
-    plain = {name: row[name] for name in DocumentRecord.__dataclass_fields__ if name not in apart}
-    return DocumentRecord(
-        id=str(row["id"]),
-        grant=_grant(row),
-        access=tuple(row["access"]),
-        unread_pages=tuple(row["unread_pages"]),
-        **plain,
-    )
 
 
 def _unknown(document_id: str) -> UnknownDocument:

@@ -13,7 +13,8 @@ from pipelines.domain import EVERYONE, DocumentRecord, Grant, group_scope, user_
 from pipelines.errors import SetupFailed, StoreUnavailable, UnknownDocument
 from pipelines.ingest.fetch import document_id
 from pipelines.stores.postgres import migrate, open_database
-from pipelines.stores.registry import Finished, GrantedBy, Listing, Registry
+from pipelines.stores.registry import Registry
+from pipelines.stores.registry_rows import Finished, GrantedBy, Listing
 
 EVERYBODY = Grant(everyone=True)
 SOURCE = "file:///share"
