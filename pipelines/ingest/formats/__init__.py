@@ -1,20 +1,33 @@
 """One module a format, each `parse(bytes) -> ParsedDocument`, and how a document's format is recognised.
 
-The bytes decide where they can (PDF, DOCX), the file name or the declared media type otherwise. A new format is one
-module and one row of `FORMATS`.
+The bytes decide where they can (`signature.py`), the file name or the declared media type otherwise. A new format is
+one module and one row of `FORMATS`.
 """
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pipelines.domain import ParsedDocument
-from pipelines.errors import EncryptedDocument, UnsupportedFormat
-from pipelines.ingest.formats import docx, html, markdown, pdf, text
+from pipelines.errors import UnsupportedFormat
+from pipelines.ingest.formats import (
+    csv_table,
+    docx,
+    epub,
+    html,
+    mail,
+    markdown,
+    ods,
+    odt,
+    pdf,
+    pptx,
+    rtf,
+    signature,
+    spreadsheet,
+    text,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +44,28 @@ class Format:
         return self.media_types[0]
 
 
-PDF = Format("PDF", ("application/pdf",), (".pdf",), pdf.parse)
-DOCX = Format(
-    "Word (.docx)",
-    ("application/vnd.openxmlformats-officedocument.wordprocessingml.document",),
-    (".docx",),
-    docx.parse,
-)
+PDF = Format("PDF", (signature.PDF,), (".pdf",), pdf.parse)
+DOCX = Format("Word (.docx)", (signature.DOCX,), (".docx", ".docm", ".dotx"), docx.parse)
+PPTX = Format("PowerPoint (.pptx)", (signature.PPTX,), (".pptx", ".pptm", ".ppsx", ".potx"), pptx.parse)
+XLSX = Format("Excel (.xlsx, .xlsb, .xls)", (signature.XLSX,), (".xlsx", ".xlsm", ".xltx"), spreadsheet.parse)
+XLSB = Format("Excel (.xlsx, .xlsb, .xls)", (signature.XLSB,), (".xlsb",), spreadsheet.parse)
+XLS = Format("Excel (.xlsx, .xlsb, .xls)", (signature.XLS,), (".xls",), spreadsheet.parse)
+CSV = Format("CSV", ("text/csv", "application/csv"), (".csv",), csv_table.parse)
+TSV = Format("CSV", ("text/tab-separated-values",), (".tsv", ".tab"), csv_table.parse)
+ODT = Format("OpenDocument (.odt, .odp, .ods)", (signature.ODT,), (".odt",), odt.parse)
+ODP = Format("OpenDocument (.odt, .odp, .ods)", (signature.ODP,), (".odp",), odt.parse)
+ODS = Format("OpenDocument (.odt, .odp, .ods)", (signature.ODS,), (".ods",), ods.parse)
+RTF = Format("RTF", (signature.RTF, "text/rtf"), (".rtf",), rtf.parse)
+EPUB = Format("EPUB", (signature.EPUB,), (".epub",), epub.parse)
+EML = Format("mail (.eml, .msg)", ("message/rfc822",), (".eml",), mail.parse)
+MSG = Format("mail (.eml, .msg)", (signature.MSG,), (".msg",), mail.parse)
 HTML = Format("HTML", ("text/html", "application/xhtml+xml"), (".html", ".htm", ".xhtml"), html.parse)
 MARKDOWN = Format("Markdown", ("text/markdown", "text/x-markdown"), (".md", ".markdown"), markdown.parse)
 TEXT = Format("text", ("text/plain",), (".txt", ".text", ".log"), text.parse)
-FORMATS = (PDF, DOCX, HTML, MARKDOWN, TEXT)
-
-OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-"""How the container of old Office files begins, and that of password-protected new ones."""
+FORMATS = (
+    *(PDF, DOCX, PPTX, XLSX, XLSB, XLS, CSV, TSV, ODT, ODP, ODS),
+    *(RTF, EPUB, EML, MSG, HTML, MARKDOWN, TEXT),
+)
 
 
 def recognise(name: str, data: bytes, *, media_type: str = "") -> Format:
@@ -54,9 +75,9 @@ def recognise(name: str, data: bytes, *, media_type: str = "") -> Format:
         UnsupportedFormat: none of `FORMATS`.
         EncryptedDocument: an Office file with a password.
     """
-    by_bytes = _by_bytes(name, data)
-    if by_bytes:
-        return by_bytes
+    shown = signature.media_type_of(name, data)
+    if shown:
+        return by_media_type(shown)
     suffix = PurePosixPath(name).suffix.lower()
     declared = media_type.partition(";")[0].strip().lower()
     for candidate in FORMATS:
@@ -65,7 +86,9 @@ def recognise(name: str, data: bytes, *, media_type: str = "") -> Format:
     for candidate in FORMATS:
         if declared in candidate.media_types:
             return candidate
-    readable = ", ".join(candidate.name for candidate in FORMATS)
+    if signature.looks_like_html(data):
+        return HTML
+    readable = ", ".join(dict.fromkeys(candidate.name for candidate in FORMATS))
     raise UnsupportedFormat(f"{name} is of a format that cannot be read. Supported are {readable}.")
 
 
@@ -75,24 +98,3 @@ def by_media_type(media_type: str) -> Format:
         if media_type == candidate.media_type:
             return candidate
     raise UnsupportedFormat(f"Documents of type {media_type} cannot be read.")
-
-
-def _by_bytes(name: str, data: bytes) -> Format | None:
-    # The PDF standard lets a header begin anywhere in the first 1024 bytes.
-    if b"%PDF-" in data[:1024]:
-        return PDF
-    if data.startswith(b"PK\x03\x04") and _is_docx(data):
-        return DOCX
-    if data.startswith(OLE):
-        if "EncryptedPackage".encode("utf-16-le") in data:
-            raise EncryptedDocument(f"{name} is protected by a password: save it without one and add it again.")
-        raise UnsupportedFormat(f"{name} is an old Office file: save it as .docx or PDF and add it again.")
-    return None
-
-
-def _is_docx(data: bytes) -> bool:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return "word/document.xml" in archive.namelist()
-    except zipfile.BadZipFile:
-        return False

@@ -15,7 +15,8 @@ def table_block(rows: Sequence[Sequence[str]], *, section: tuple[str, ...], has_
 
     A table of a single row has no header: the row is its content.
     """
-    lines = [SEPARATOR.join(_cell(cell) for cell in row) for row in rows if any(_cell(cell) for cell in row)]
+    cleaned = ([_cell(cell) for cell in row] for row in rows)
+    lines = [SEPARATOR.join(cells) for cells in cleaned if any(cells)]
     if not lines:
         return None
     if not has_header or len(lines) == 1:
