@@ -20,10 +20,11 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
 
 from pipelines.errors import SetupFailed
 from pipelines.providers.base import EmbeddingProvider, InputType
+from pipelines.providers.token_counter import TokenCounter, make_tokenizer
 
 Backend = Literal["onnx", "torch"]
 Forward = Callable[[Mapping[str, npt.NDArray[np.int64]]], npt.NDArray[np.float32]]
@@ -92,8 +93,8 @@ class SentenceTransformersEmbedding(EmbeddingProvider):
         self._forward = forward
         self._tokenizer_json = tokenizer_json
         # Two tokenizers: one cuts to the window, the other must see how long a text really is. Both are only read.
-        self._tokenizer = _tokenizer(tokenizer_json, truncate_to=card.max_tokens)
-        self._counter = _tokenizer(tokenizer_json, truncate_to=None)
+        self._tokenizer = make_tokenizer(tokenizer_json, truncate_to=card.max_tokens)
+        self._counter = make_tokenizer(tokenizer_json, truncate_to=None)
 
     def embed(self, texts: Sequence[str], *, input_type: InputType) -> npt.NDArray[np.float32]:
         prefix = self._card.question_prefix if input_type == "question" else self._card.document_prefix
@@ -123,39 +124,9 @@ class SentenceTransformersEmbedding(EmbeddingProvider):
         return {name: known[name] for name in self._card.inputs}
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCounter:
-    """Counts as the model does, in any process: what is pickled is the tokenizer's file, loaded once there."""
-
-    model: str
-    tokenizer_json: str
-    prefix: str
-
-    def __call__(self, text: str) -> int:
-        tokenizer = _COUNTING.get(self.model)
-        if tokenizer is None:
-            tokenizer = _COUNTING[self.model] = _tokenizer(self.tokenizer_json, truncate_to=None)
-        return len(tokenizer.encode(self.prefix + text).ids)
-
-
-_COUNTING: dict[str, Tokenizer] = {}
-"""The tokenizers that this process counts with, by the name of their model."""
-
-
 def model_name(folder: Path) -> str:
     """What a model's folder is called, for people: the packaged model's folder is only called `model`."""
     return PACKAGED_MODEL if folder.parent.name == PACKAGE else folder.name
-
-
-def _tokenizer(tokenizer_json: str, *, truncate_to: int | None) -> Tokenizer:
-    tokenizer = Tokenizer.from_str(tokenizer_json)
-    # The file may ask for padding to a fixed length; batches are padded here, to their longest text.
-    tokenizer.no_padding()
-    if truncate_to is None:
-        tokenizer.no_truncation()
-    else:
-        tokenizer.enable_truncation(truncate_to)
-    return tokenizer
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
