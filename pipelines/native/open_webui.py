@@ -24,6 +24,12 @@ HEADERS = {
 }
 """What the gateway is told with each call; Open WebUI fills the templates in."""
 
+UPLOAD_HEADERS = {"X-Ragline-File": "{{FILE_ID}}"}
+"""What pipelines is told with each uploaded file."""
+
+UPLOADS_AT_ONCE = 64
+"""Each file that is being read holds one of Open WebUI's threads until it is ready."""
+
 SUGGESTIONS = (
     ("Travel expenses", "What is paid for hotels and meals?", "What may a hotel cost, and what is paid for meals?"),
     ("Annual leave", "How many days, and until when?", "How many days of annual leave do I have, and do they expire?"),
@@ -51,6 +57,7 @@ def environment(settings: StackSettings, data: Path, server: ServerUrl) -> dict[
         **_place(settings, data, server),
         **_accounts(settings),
         **_connection(settings),
+        **_uploads(settings),
         **_models(),
         **_switches("true", ON),
         **_switches("false", OFF),
@@ -122,11 +129,25 @@ def _connection(settings: StackSettings) -> dict[str, str]:
     }
 
 
+def _uploads(settings: StackSettings) -> dict[str, str]:
+    return {
+        # every file that is uploaded goes to pipelines, whatever its format
+        "CONTENT_EXTRACTION_ENGINE": "external",
+        "EXTERNAL_DOCUMENT_LOADER_URL": f"{settings.pipelines_url}/open-webui",
+        "EXTERNAL_DOCUMENT_LOADER_API_KEY": settings.gateway_api_key.get_secret_value(),
+        "EXTERNAL_DOCUMENT_LOADER_HEADERS": json.dumps(UPLOAD_HEADERS),
+        # audio too, which is refused with a reason there; empty would mean all audio is transcribed here
+        "AUDIO_STT_SUPPORTED_CONTENT_TYPES": "application/x-never",
+        "RAG_FILE_MAX_SIZE": str(settings.max_document_mb),
+        "THREAD_POOL_SIZE": str(UPLOADS_AT_ONCE),
+    }
+
+
 def _models() -> dict[str, str]:
     capabilities = {
-        **dict.fromkeys(("citations", "usage", "status_updates"), True),
+        **dict.fromkeys(("citations", "usage", "status_updates", "file_upload"), True),
         # its own retrieval and tools would change the question before our gateway sees it
-        **dict.fromkeys(("file_context", "builtin_tools", "file_upload", "vision", "web_search"), False),
+        **dict.fromkeys(("file_context", "builtin_tools", "vision", "web_search"), False),
         **dict.fromkeys(("image_generation", "code_interpreter", "terminal"), False),
     }
     suggestions = [{"title": [title, subtitle], "content": question} for title, subtitle, question in SUGGESTIONS]
