@@ -15,18 +15,21 @@ from pipelines.bootstrap import Services
 from pipelines.error_responses import add_error_handlers
 from pipelines.errors import Unauthorized
 from pipelines.ingest.documents_api import documents_api
+from pipelines.ingest.index_api import index_api
 
 INTERNAL_KEY_HEADER = "x-ragline-key"
 
 
 def create_app(services: Services) -> FastAPI:
     """Put the routes over `services`; nothing connects here."""
+    documents = services.documents
     authorize = _internal(services.settings.internal_api_key.get_secret_value())
     app = FastAPI(title="Ragline pipelines", version=__version__, docs_url=None, redoc_url=None)
     app.include_router(gateway_api(services.gateway))
     app.include_router(retrieve_api(services.retriever, authorize, services.gateway.limits))
     app.include_router(router_api(services.router, authorize))
-    app.include_router(documents_api(services.library, authorize, services.settings.max_document_mb))
+    app.include_router(documents_api(documents.library, authorize, services.settings.max_document_mb))
+    app.include_router(index_api(documents.reindex, documents.generations, authorize))
     app.add_api_route("/health", _health(services), methods=["GET"], tags=["operation"])
     add_error_handlers(app)
     return app
@@ -45,6 +48,6 @@ def _internal(key: str) -> Callable[[Request], None]:
 
 def _health(services: Services) -> Callable[[], dict[str, object]]:
     def health() -> dict[str, object]:
-        return {"status": "ok", "version": __version__, "chunks": services.index.count()}
+        return {"status": "ok", "version": __version__, "chunks": services.documents.generations.live.index.count()}
 
     return health

@@ -16,16 +16,13 @@ from pipelines.answer.read_request import Limits
 from pipelines.answer.retrieve import Retriever
 from pipelines.answer.run import AnswerPath
 from pipelines.answer.workflow import WorkflowClient
+from pipelines.bootstrap_documents import Documents, load_configured_embedding, open_documents
 from pipelines.cost import PriceList
-from pipelines.ingest.library import Library
 from pipelines.providers.base import EmbeddingProvider
 from pipelines.providers.extractive import ExtractiveProvider
 from pipelines.providers.ollama import OllamaProvider
 from pipelines.providers.openai_compatible import OpenAICompatibleProvider
-from pipelines.providers.sentence_transformers import load_embedding
 from pipelines.settings import Settings
-from pipelines.stores.base import ChunkIndex
-from pipelines.stores.qdrant_edge import QdrantEdgeIndex
 
 EXTRACTIVE_PARALLEL = 8
 """Quoting computes; more at once than this only makes each slower."""
@@ -36,8 +33,7 @@ class Services:
     """What the application serves."""
 
     settings: Settings
-    index: ChunkIndex
-    library: Library
+    documents: Documents
     retriever: Retriever
     router: ModelRouter
     gateway: Gateway
@@ -46,30 +42,22 @@ class Services:
 @asynccontextmanager
 async def build(settings: Settings) -> AsyncIterator[Services]:
     """Build the services of one process and release them at the end; raises `SetupFailed` with what to do."""
-    embedding = await asyncio.to_thread(
-        load_embedding,
-        settings.embedding_model,
-        settings.embedding_backend,
-        settings.state_dir,
-        threads=settings.embedding_threads,
-    )
-    index = QdrantEdgeIndex(settings.state_dir / "data" / "qdrant", embedding=embedding)
-    library = Library(index=index, embedding=embedding, max_bytes=settings.max_document_mb * 2**20)
+    embedding = await asyncio.to_thread(load_configured_embedding, settings)
+    documents = await asyncio.to_thread(open_documents, settings, embedding)
     router = _router(settings, embedding)
     try:
         async with _workflow(settings) as workflow:
+            documents.start()
             yield Services(
                 settings=settings,
-                index=index,
-                library=library,
-                retriever=Retriever(index=index, embedding=embedding, limit=settings.retrieve_limit),
+                documents=documents,
+                retriever=Retriever(documents.generations, limit=settings.retrieve_limit),
                 router=router,
                 gateway=_gateway(settings, router, workflow),
             )
     finally:
         await router.close()
-        library.close()
-        index.close()
+        await asyncio.to_thread(documents.close)
 
 
 def _router(settings: Settings, embedding: EmbeddingProvider) -> ModelRouter:

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 import uvloop
-from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
 
-from pipelines.client import DocumentsClient
-from pipelines.domain import EVERYONE, group_scope
+from pipelines.command_settings import read_settings
+from pipelines.documents_commands import app as documents_app
 from pipelines.errors import RaglineError, SetupFailed
 from pipelines.provision.n8n import fetch_workflow
 from pipelines.provision.normalise import as_text, normalise
-from pipelines.provision.run import n8n_target, open_webui_admin
+from pipelines.provision.run import n8n_target
 from pipelines.provision.run import provision as provision_stack
 from pipelines.settings import Settings, StackSettings
 
-S = TypeVar("S", bound=Settings)
-
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(documents_app)
 console = Console()
 error_console = Console(stderr=True)
 
@@ -51,48 +45,6 @@ def serve() -> None:
     for ours in ("pipelines", "uvicorn.error"):
         logging.getLogger(ours).setLevel(settings.log_level)
     uvloop.run(run(settings))
-
-
-@app.command()
-def add(
-    paths: Annotated[list[Path], typer.Argument(help="Files or folders", exists=True)],
-    group: Annotated[list[str] | None, typer.Option(help="Only members of this Open WebUI group may read")] = None,
-) -> None:
-    """Put documents in: every file of the given folders, each replacing its earlier version."""
-    from pipelines.ingest.add_paths import add_paths
-
-    settings = read_settings(Settings)
-    access = [group_scope(_group_id(name)) for name in group or []] or [EVERYONE]
-    with _documents(settings) as documents, _progress() as progress:
-        bar = progress.add_task("reading")
-        refused = 0
-        for step in add_paths(documents, paths, access=access):
-            progress.update(bar, total=step.total, completed=step.done, description=step.name)
-            if step.problem:
-                refused += 1
-                progress.console.print(f"[yellow]not added[/yellow] {step.name}: {step.problem}", highlight=False)
-    console.print(f"{step.done - refused} added, {refused} not added", highlight=False)
-    if refused:
-        raise typer.Exit(2)
-
-
-@app.command("list")
-def list_documents() -> None:
-    """List the documents, with who may read them."""
-    table = Table(Column("id", no_wrap=True), "title", "pages", "chunks", "who may read", box=None)
-    with _documents(read_settings(Settings)) as documents:
-        for entry in documents.list():
-            table.add_row(entry.id, entry.title, str(entry.pages or "-"), str(entry.chunks), ", ".join(entry.access))
-    console.print(table)
-
-
-@app.command()
-def remove(document_ids: Annotated[list[str], typer.Argument(help="Ids as `ragline list` shows them")]) -> None:
-    """Take documents out, with all their passages."""
-    with _documents(read_settings(Settings)) as documents:
-        for document_id in document_ids:
-            documents.remove(document_id)
-            console.print(f"removed {document_id}", highlight=False)
 
 
 @app.command()
@@ -159,18 +111,6 @@ def demo() -> None:
         run_demo(reader, console)
 
 
-def read_settings(kind: type[S]) -> S:
-    """Read the settings, or say in one sentence which one is wrong."""
-    try:
-        return kind.model_validate({})  # the fields come from the environment and .env
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = ".".join(str(step) for step in first["loc"]).upper()
-        if first["type"] == "missing":
-            raise SetupFailed(f"{name} is not set; `make up` writes .env with everything that is needed.") from error
-        raise SetupFailed(f"{name} {first['msg'].removeprefix('Value error, ')}".strip() + ".") from error
-
-
 def _bring_up() -> StackSettings:
     from pipelines.native.dotenv import ensure_dotenv
     from pipelines.native.up import up as start
@@ -192,29 +132,3 @@ def _state_dir() -> Path:
         return read_settings(Settings).state_dir
     except SetupFailed:
         return Path(".ragline")
-
-
-def _group_id(name: str) -> str:
-    with open_webui_admin(read_settings(StackSettings)) as open_webui:
-        groups = open_webui.group_ids()
-    if name not in groups:
-        known = ", ".join(sorted(groups)) or "none yet"
-        raise SetupFailed(f"Open WebUI has no group '{name}' (there are: {known}); create it in its admin panel.")
-    return groups[name]
-
-
-@contextmanager
-def _documents(settings: Settings) -> Iterator[DocumentsClient]:
-    with DocumentsClient(settings.pipelines_url, key=settings.internal_api_key.get_secret_value()) as client:
-        yield client
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )

@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 
+from pipelines.domain import DocumentState, Grant
 from pipelines.errors import RaglineError, StoreUnavailable
 
 
 @dataclass(frozen=True, slots=True)
 class ListedDocument:
-    """A document as the API lists it."""
+    """A document as the API lists it; `values` is all that the API says of it."""
 
     id: str
     title: str
+    name: str
     origin: str
+    source: str
+    state: DocumentState
+    stage: str
+    problem: str
     access: tuple[str, ...]
-    chunks: int
+    grant: Grant
+    content_hash: str
+    chunks: int | None
     pages: int | None
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncedSource:
+    """What one look at a source came to."""
+
+    source: str
+    added: int
+    changed: int
+    removed: int
+    reopened: int
+    unchanged: int
+    problem: str
 
 
 class Refused(RaglineError):
@@ -31,11 +53,10 @@ class Refused(RaglineError):
 
 
 class DocumentsClient:
-    """Calls `/documents`. Use it as a context manager."""
+    """Calls `/documents`. Use it as a context manager; it may be used by several threads."""
 
     def __init__(self, url: str, *, key: str) -> None:
-        # A large PDF is parsed and embedded before the answer comes.
-        timeout = httpx.Timeout(10, read=1800, write=300)
+        timeout = httpx.Timeout(10, read=300, write=300)
         self._http = httpx.Client(base_url=url, headers={"X-Ragline-Key": key}, timeout=timeout)
 
     def __enter__(self) -> DocumentsClient:
@@ -44,36 +65,88 @@ class DocumentsClient:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def add(self, name: str, content: bytes, *, origin: str, access: Sequence[str]) -> ListedDocument:
-        """Put in one document; raises `Refused` with the reason when it cannot be read."""
-        fields: dict[str, Any] = {"origin": origin, "access": list(access)}
+    def add(self, name: str, content: BinaryIO, *, origin: str, grant: Grant | None) -> ListedDocument:
+        """Put in one document, which is queued when this returns; without a grant the deployment's rules decide."""
+        fields: dict[str, Any] = {"origin": origin, **_grant_fields(grant)}
         return _listed(self._call("POST", "/documents", files={"file": (name, content)}, data=fields))
 
-    def list(self) -> list[ListedDocument]:
+    def list(self, *, state: str | None = None, source: str | None = None) -> Iterator[ListedDocument]:
         """Every document, by title."""
-        return [_listed(entry) for entry in self._call("GET", "/documents")["documents"]]
+        after: str | None = None
+        while True:
+            given = {"state": state, "source": source, "after": after}
+            page = self._call("GET", "/documents", params={name: value for name, value in given.items() if value})
+            yield from map(_listed, page["documents"])
+            after = page["next"]
+            if after is None:
+                return
+
+    def get(self, document_id: str) -> ListedDocument:
+        """One document; raises `Refused` when there is none of that id."""
+        return _listed(self._call("GET", f"/documents/{document_id}"))
+
+    def counts(self) -> dict[str, int]:
+        """How many documents there are in each state."""
+        return dict(self._call("GET", "/documents/counts"))
+
+    def retry(self, document_ids: Sequence[str] | None) -> int:
+        """Have documents read again; None: all that have failed."""
+        return int(self._call("POST", "/documents/retry", json={"ids": document_ids})["queued"])
 
     def remove(self, document_id: str) -> None:
         """Take out one document; raises `Refused` when there is none of that id."""
         self._call("DELETE", f"/documents/{document_id}")
 
+    def set_access(self, document_id: str, grant: Grant) -> ListedDocument:
+        """Let these people read a document, and no others."""
+        body = {"everyone": grant.everyone, "groups": grant.groups, "users": grant.users}
+        return _listed(self._call("PUT", f"/documents/{document_id}/access", json=body))
+
+    def set_groups(self, groups: Mapping[str, str]) -> None:
+        """Say which groups Open WebUI has, name → id."""
+        self._call("PUT", "/documents/groups", json={"groups": dict(groups)})
+
+    def sync(self, sources: Sequence[str], *, may_empty: bool = False) -> list[SyncedSource]:
+        """Compare the sources with what is known; what has to be done is queued."""
+        body = {"sources": list(sources), "may_empty": may_empty}
+        return [SyncedSource(**report) for report in self._call("POST", "/documents/sync", json=body)["sources"]]
+
+    def index(self, method: str = "GET", path: str = "") -> dict[str, Any]:
+        """How the index stands, after `POST /rebuild`, `DELETE /rebuild` or `POST /rollback` if one is named."""
+        return self._call(method, f"/index{path}")
+
     def _call(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401  httpx's own
         with _translated():
             response = self._http.request(method, path, **kwargs)
-        body: dict[str, Any] = response.json() if response.content else {}
         if not response.is_success:
-            raise Refused(body.get("error", {}).get("message") or f"pipelines answered {response.status_code}.")
+            raise Refused(_message(response))
+        body: dict[str, Any] = response.json() if response.content else {}
         return body
 
 
+def _message(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"pipelines answered {response.status_code}; look at `make logs PART=pipelines`."
+
+
+def _grant_fields(grant: Grant | None) -> dict[str, Any]:
+    if grant is None:
+        return {}
+    if grant == Grant():
+        return {"nobody": "true"}
+    return {"everyone": str(grant.everyone).lower(), "group": list(grant.groups), "user": list(grant.users)}
+
+
 def _listed(entry: dict[str, Any]) -> ListedDocument:
+    grant = entry["grant"]
+    apart = {"values", "grant", "access"}
     return ListedDocument(
-        id=entry["id"],
-        title=entry["title"],
-        origin=entry["origin"],
+        grant=Grant(grant["everyone"], tuple(grant["groups"]), tuple(grant["users"])),
         access=tuple(entry["access"]),
-        chunks=entry["chunks"],
-        pages=entry["pages"],
+        values=entry,
+        **{name: entry[name] for name in ListedDocument.__dataclass_fields__ if name not in apart},
     )
 
 

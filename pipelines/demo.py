@@ -20,7 +20,7 @@ from rich.table import Table
 
 from pipelines.answer.offer import DEFAULT_ID
 from pipelines.client import DocumentsClient
-from pipelines.domain import EVERYONE, group_scope
+from pipelines.domain import Grant
 from pipelines.errors import SetupFailed
 from pipelines.ingest.add_paths import add_paths
 from pipelines.provision.open_webui import OpenWebUI
@@ -93,8 +93,9 @@ def prepare_demo(settings: StackSettings, console: Console) -> Iterator[OpenWebU
     password = _reader_password(settings.state_dir / "secrets" / "demo-reader")
     with open_webui_admin(settings) as admin:
         admin.put_user(name=READER_NAME, email=READER_EMAIL, password=password)
-        group = admin.add_group(RESTRICTED_GROUP)
-    _add_handbook(settings, group_scope(group), console)
+        admin.add_group(RESTRICTED_GROUP)
+        groups = admin.group_ids()
+    _add_handbook(settings, groups, console)
     with OpenWebUI(settings.open_webui_url, email=READER_EMAIL, password=password) as reader:
         asking = f"Asking as [bold]{READER_NAME}[/bold] ({READER_EMAIL}) in Open WebUI, model {DEFAULT_ID}"
         console.print(asking, soft_wrap=True)
@@ -126,20 +127,22 @@ def _reader_password(file: Path) -> str:
     return file.read_text()
 
 
-def _add_handbook(settings: StackSettings, restricted: str, console: Console) -> None:
+def _add_handbook(settings: StackSettings, groups: dict[str, str], console: Console) -> None:
     started = time.perf_counter()
     key = settings.internal_api_key.get_secret_value()
     with DocumentsClient(settings.pipelines_url, key=key) as documents, console.status("Reading the sample handbook"):
         open_paths = [path for path in sorted(HANDBOOK.iterdir()) if path.name != RESTRICTED_FOLDER]
+        documents.set_groups(groups)
         steps = [
-            *add_paths(documents, open_paths, access=[EVERYONE]),
-            *add_paths(documents, [HANDBOOK / RESTRICTED_FOLDER], access=[restricted]),
+            *add_paths(documents, open_paths, grant=Grant(everyone=True)),
+            *add_paths(documents, [HANDBOOK / RESTRICTED_FOLDER], grant=Grant(groups=(RESTRICTED_GROUP,))),
         ]
-    problems = [f"{step.name}: {step.problem}" for step in steps if step.problem]
+    ended = [step for step in steps if step.name]
+    problems = [f"{step.name}: {step.problem}" for step in ended if step.problem]
     if problems:
         raise SetupFailed(f"The sample handbook could not be read: {'; '.join(problems)}")
     took = time.perf_counter() - started
-    console.print(f"Added {len(steps)} documents of the sample handbook in {took:.1f} s", highlight=False)
+    console.print(f"Added {len(ended)} documents of the sample handbook in {took:.1f} s", highlight=False)
 
 
 def _tell(open_webui: OpenWebUI, messages: Sequence[dict[str, str]], console: Console, heading: str) -> Heard:

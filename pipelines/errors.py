@@ -122,6 +122,12 @@ class DocumentTooCostly(DocumentRejected):
     code = "document_too_costly"
 
 
+def document_rejected(code: str, message: str) -> DocumentRejected:
+    """The refusal that was recorded under this code."""
+    kinds = {kind.code: kind for kind in DocumentRejected.__subclasses__()}
+    return kinds.get(code, DocumentRejected)(message)
+
+
 class DocumentHasSource(RaglineError):
     code, status = "document_has_source", 409
 

@@ -31,6 +31,17 @@ PASSED_ON = frozenset(
 )
 """What the parts inherit from the shell that starts them: not its PATH, which differs from shell to shell."""
 
+AWS_CHAIN = frozenset(
+    {
+        *("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_DEFAULT_REGION"),
+        *("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CA_BUNDLE", "AWS_EC2_METADATA_DISABLED"),
+        *("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+        *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
+    }
+)
+"""What boto3's chain of credentials reads, for the one part that calls AWS."""
+
 
 class Settings(BaseSettings):
     """Typed, bounded, and complete: a half-configured part is refused at start with the name of the variable."""
@@ -102,7 +113,41 @@ class Settings(BaseSettings):
     )
     embedding_threads: int = Field(default=1, ge=1, le=64)
     retrieve_limit: int = Field(default=6, ge=1, le=50, description="Passages in a prompt")
+
+    # --- documents ---------------------------------------------------------------------------------------------------
+    registry_url: SecretStr = Field(
+        default=SecretStr(""), description="The PostgreSQL database that knows every document; the native run sets it"
+    )
+    default_access: Literal["everyone", "nobody"] = Field(
+        description="Who may read a document that no rule, tag or person says anything about"
+    )
+    access_file: Path = Field(default=Path("access.yaml"), description="Rules: who may read what lies where")
+    document_sources: str = Field(
+        default="", description="Folders and s3://bucket/prefix addresses to keep in line with, separated by commas"
+    )
+    source_tags: bool = Field(default=False, description="Object tags in S3 say who may read; a call for each object")
+    document_queue_url: str = Field(default="", description="An SQS queue that gets the S3 event notifications")
+    uploads_url: str = Field(
+        default_factory=lambda data: str(Path(data["state_dir"]) / "data" / "uploads"),
+        description="Where uploaded documents are kept: a folder, or s3://bucket/prefix",
+    )
     max_document_mb: int = Field(default=100, ge=1, le=2048)
+    ingest_workers: int = Field(default=0, ge=0, le=256, description="Documents at once; 0: as many as cores")
+    read_timeout_s: float = Field(
+        default=120, gt=0, le=3600, description="For reading one document, before it is ended"
+    )
+    read_memory_mb: int = Field(default=1536, ge=256, le=65_536, description="For reading one document")
+    vision_model: str = Field(
+        default="",
+        description="Reads pages that are images: a model of Ollama, or bedrock/<model>, openai/<model>; "
+        "empty: Tesseract where it is installed",
+    )
+    vision_timeout_s: float = Field(default=180, gt=0, le=3600, description="For one page")
+    tesseract_languages: str = Field(default="eng", description="Joined by +, as in eng+deu")
+    aws_region: str = Field(default="", description="Empty: as the AWS configuration of this machine says")
+    s3_endpoint_url: str = Field(default="", description="An S3-compatible server instead of AWS")
+    s3_access_key_id: str = Field(default="", description="Empty: AWS' own chain, such as a task role")
+    s3_secret_access_key: SecretStr = SecretStr("")
 
     # --- answer path -------------------------------------------------------------------------------------------------
     workflow_path: str = Field(default="answer-question", description="The webhook path of the answering workflow")
@@ -130,6 +175,10 @@ class Settings(BaseSettings):
         """The model ids of `LLM_CHOICES`."""
         return tuple(choice.strip() for choice in self.llm_choices.split(",") if choice.strip())
 
+    def sources(self) -> tuple[str, ...]:
+        """The addresses of `DOCUMENT_SOURCES`."""
+        return tuple(source.strip() for source in self.document_sources.split(",") if source.strip())
+
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a process that must see the same."""
         values = {name: getattr(self, name) for name in Settings.model_fields}
@@ -151,6 +200,7 @@ class StackSettings(Settings):
     open_webui_admin_password: SecretStr = Field(description="Signs the administrator in to Open WebUI")
     open_webui_secret_key: SecretStr = Field(description="Open WebUI signs its sessions with it")
     n8n_owner_password: SecretStr = Field(description="Signs the owner in to n8n's editor")
+    upload_form_password: SecretStr = Field(description="Opens n8n's upload form, for the user `documents`")
     n8n_encryption_key: SecretStr = Field(description="n8n encrypts its credentials with it: back it up")
     postgres_password: SecretStr = Field(description="Of the PostgreSQL that the native run starts")
 
@@ -170,7 +220,7 @@ class StackSettings(Settings):
     def _refuse_weak_secret(cls, value: SecretStr) -> SecretStr:
         return _strong(value, 16)
 
-    @field_validator("open_webui_admin_password", "n8n_owner_password")
+    @field_validator("open_webui_admin_password", "n8n_owner_password", "upload_form_password")
     @classmethod
     def _refuse_weak_password(cls, value: SecretStr) -> SecretStr:
         return _strong(value, 8)
@@ -190,6 +240,11 @@ def inherited_environment(*, everything: bool = False) -> dict[str, str]:
         return dict(os.environ)
     passed_on = {name: value for name, value in os.environ.items() if name in PASSED_ON}
     return {**passed_on, "PATH": os.defpath, "LANG": "C.UTF-8"}
+
+
+def aws_environment() -> dict[str, str]:
+    """What a process started here needs for boto3 to find the credentials that this one would find."""
+    return {name: value for name, value in os.environ.items() if name in AWS_CHAIN}
 
 
 def _as_text(value: object) -> str:

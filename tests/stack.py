@@ -23,7 +23,7 @@ from rich.console import Console
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from pipelines.client import DocumentsClient
-from pipelines.domain import EVERYONE, group_scope
+from pipelines.domain import Grant
 from pipelines.ingest.add_paths import add_paths
 from pipelines.native.down import down
 from pipelines.native.postgres import server_url
@@ -80,12 +80,12 @@ class Stack:
 
     def add(self, paths: Sequence[Path], *, group: str | None = None) -> list[str]:
         """Put documents in and return what was said about those that were not taken."""
-        access = [EVERYONE]
-        if group:
-            with self.admin() as admin:
-                access = [group_scope(admin.add_group(group))]
-        with self.documents() as documents:
-            return [step.problem for step in add_paths(documents, paths, access=access) if step.problem]
+        grant = Grant(groups=(group,)) if group else Grant(everyone=True)
+        with self.admin() as admin, self.documents() as documents:
+            if group:
+                admin.add_group(group)
+                documents.set_groups(admin.group_ids())
+            return [step.problem for step in add_paths(documents, paths, grant=grant) if step.problem]
 
     def documents(self) -> DocumentsClient:
         return DocumentsClient(self.settings.pipelines_url, key=self.settings.internal_api_key.get_secret_value())
@@ -137,6 +137,7 @@ def _settings(state: Path, first_port: int, models_port: int, overrides: dict[st
     generated = {
         name: secrets.token_urlsafe(32) for name, field in StackSettings.model_fields.items() if field.is_required()
     }
+    generated["default_access"] = "everyone"
     values: dict[str, Any] = {
         **generated,
         "client_api_key": secrets.token_urlsafe(32),

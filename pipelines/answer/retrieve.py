@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 from pipelines.answer.prompt import number_citations, render_prompt
 from pipelines.answer.understand import search_text
 from pipelines.domain import Citation, Passage, Prompt, Question, Timings
-from pipelines.providers.base import EmbeddingProvider
-from pipelines.stores.base import ChunkIndex, SearchRequest
+from pipelines.stores.base import SearchRequest
+from pipelines.stores.generations import Generation
 
 MIN_RELEVANCE = 0.2
 """Passages below this cosine similarity share hardly a word or a meaning with the question (MiniLM, measured on the
@@ -30,12 +31,18 @@ class Retrieval:
     timings: Timings
 
 
+class LiveIndex(Protocol):
+    """Where questions are answered from."""
+
+    @property
+    def live(self) -> Generation: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Retriever:
-    """Searches one index with one embedding model."""
+    """Searches the live generation of the index, with the embedding model it was built with."""
 
-    index: ChunkIndex
-    embedding: EmbeddingProvider
+    generations: LiveIndex
     limit: int
 
     async def retrieve(self, question: Question, *, limit: int | None = None) -> Retrieval:
@@ -44,11 +51,13 @@ class Retriever:
 
     def _retrieve(self, question: Question, limit: int) -> Retrieval:
         started = time.perf_counter()
+        # Read once: a rebuilt index may become live while this question is answered.
+        live = self.generations.live
         text = search_text(question)
         understood = time.perf_counter()
-        vector = self.embedding.embed([text], input_type="question")[0]
+        vector = live.embedding.embed([text], input_type="question")[0]
         embedded = time.perf_counter()
-        found = self.index.search(SearchRequest(text=text, vector=vector, scopes=question.user.scopes(), limit=limit))
+        found = live.index.search(SearchRequest(text=text, vector=vector, scopes=question.user.scopes(), limit=limit))
         searched = time.perf_counter()
         passages = tuple(passage for passage in found if passage.relevance >= MIN_RELEVANCE)
         citations = number_citations(passages)

@@ -1,33 +1,131 @@
-"""Puts the documents under some paths into a running stack, one after the other: what `ragline add` does."""
+"""Puts the documents under some paths into a running stack and watches them become searchable: `ragline add`.
+
+A file whose bytes and readers are known already is not sent.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 
-from pipelines.client import DocumentsClient, Refused
-from pipelines.errors import DocumentRejected
+from pipelines.client import DocumentsClient, ListedDocument, Refused
+from pipelines.domain import Grant
+from pipelines.errors import DocumentRejected, SourceUnavailable
+from pipelines.stores.base import SourceEntry
 from pipelines.stores.folder import FolderSource
+
+AT_ONCE = 4
+IN_MEMORY = 8 * 2**20
+LARGEST = 2**31
+LOOK_EVERY_S = 0.3
+
+LOOK_EACH_S = 0.001
+"""So much later for each document that waits: looking must not keep pipelines from working."""
+PENDING = ("queued", "working")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One document has been dealt with: the `done`-th of `total`. `problem` says why it was not added."""
+class Progress:
+    """How far the documents of one call have come. `pages` and `chunks` are those of the documents that are ready."""
 
-    name: str
-    done: int
     total: int
+    done: int
+    pages: int
+    chunks: int
+    name: str = ""
+    doing: str = ""
     problem: str = ""
+    unchanged: bool = False
 
 
-def add_paths(documents: DocumentsClient, paths: Sequence[Path], *, access: Sequence[str]) -> Iterator[Step]:
-    """Send every document under `paths`; one that cannot be read costs nothing but itself."""
+def add_paths(documents: DocumentsClient, paths: Sequence[Path], *, grant: Grant | None) -> Iterator[Progress]:
+    """Send every document under `paths` and yield how they come on, until all have come to an end.
+
+    Each document that cannot be taken is yielded once, with the reason; it costs nothing but itself.
+
+    Raises:
+        SourceUnavailable: a path does not exist or cannot be listed.
+    """
     entries = [(source, entry) for source in map(FolderSource, paths) for entry in source.list()]
-    for done, (source, entry) in enumerate(entries, start=1):
-        problem = ""
+    before = {known.origin: known for known in documents.list()}
+    tally = _Tally(len(entries))
+
+    def send(listed: tuple[FolderSource, SourceEntry]) -> tuple[SourceEntry, ListedDocument | str]:
+        source, entry = listed
         try:
-            documents.add(entry.key.name, source.read(entry), origin=entry.origin, access=access)
-        except (Refused, DocumentRejected) as error:
-            problem = error.message
-        yield Step(str(entry.key), done, len(entries), problem)
+            return entry, _send(documents, source, entry, before, grant)
+        except (Refused, DocumentRejected, SourceUnavailable) as error:
+            return entry, error.message
+
+    waiting: dict[str, str] = {}
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        for entry, outcome in threads.map(send, entries):
+            if isinstance(outcome, str):
+                yield tally.ended(str(entry.key), problem=outcome)
+            elif outcome.state == "ready":
+                yield tally.ended(str(entry.key), outcome, unchanged=outcome == before.get(outcome.origin))
+            else:
+                waiting[outcome.id] = str(entry.key)
+                yield tally.now(doing=f"sent {entry.key}")
+    yield from _watch(documents, waiting, tally)
+
+
+def _send(
+    documents: DocumentsClient,
+    source: FolderSource,
+    entry: SourceEntry,
+    before: dict[str, ListedDocument],
+    grant: Grant | None,
+) -> ListedDocument:
+    with SpooledTemporaryFile(max_size=IN_MEMORY) as file:
+        source.read(entry, file, max_bytes=LARGEST)  # type: ignore[arg-type]  # typeshed gives it no BinaryIO
+        file.seek(0)
+        origin = f"upload://{entry.origin.removeprefix('file://')}"
+        known = before.get(origin)
+        same_readers = known is not None and grant in (None, known.grant)
+        if known and known.state == "ready" and same_readers and known.content_hash == _hash(file):
+            return known
+        file.seek(0)
+        return documents.add(entry.key.name, file, origin=origin, grant=grant)  # type: ignore[arg-type]
+
+
+def _hash(file: SpooledTemporaryFile[bytes]) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(2**20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _watch(documents: DocumentsClient, waiting: dict[str, str], tally: _Tally) -> Iterator[Progress]:
+    while waiting:
+        pending = {listed.id: listed for state in PENDING for listed in documents.list(state=state)}
+        for document_id in waiting.keys() - pending.keys():
+            yield tally.ended(waiting.pop(document_id), documents.get(document_id))
+        if waiting:
+            at_work = [f"{each.name} ({each.stage})" for each in pending.values() if each.stage and each.id in waiting]
+            yield tally.now(doing=", ".join(at_work))
+            time.sleep(LOOK_EVERY_S + LOOK_EACH_S * len(pending))
+
+
+class _Tally:
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = self._pages = self._chunks = 0
+
+    def now(self, **more: str | bool) -> Progress:
+        return Progress(self._total, self._done, self._pages, self._chunks, **more)  # type: ignore[arg-type]
+
+    def ended(
+        self, name: str, listed: ListedDocument | None = None, *, problem: str = "", unchanged: bool = False
+    ) -> Progress:
+        self._done += 1
+        if listed is not None:
+            self._pages += listed.pages or 0
+            self._chunks += listed.chunks or 0
+            problem = problem or listed.problem
+        return self.now(name=name, problem=problem, unchanged=unchanged)

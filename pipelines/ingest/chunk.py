@@ -18,6 +18,8 @@ from pipelines.domain import Block, Chunk, Document, ParsedDocument
 from pipelines.ingest.formats.table import name_cells
 from pipelines.ingest.window import CountTokens, Window
 
+RECIPE = "chunks-1"
+"""Goes up when documents are cut otherwise than before: an index made earlier is then out of date."""
 TARGET_TOKENS = 200
 """The size of a chunk's text: whole enough to answer from, small enough for six of them to fit a prompt."""
 TINY_TOKENS = 30

@@ -1,52 +1,153 @@
-"""The documents of this deployment for whoever serves requests: the ingest stages without blocking the event loop."""
+"""The documents of this deployment, for whoever serves requests: everything here gives way to the event loop."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from typing import BinaryIO
 
-from pipelines.domain import IndexedDocument
-from pipelines.ingest.fetch import Upload
-from pipelines.ingest.run import ingest_document
-from pipelines.providers.base import EmbeddingProvider
-from pipelines.stores.base import ChunkIndex
+from pipelines.domain import DocumentRecord, DocumentState, Grant
+from pipelines.errors import DocumentHasSource, InvalidRequest, SetupFailed, SourceUnavailable
+from pipelines.ingest.access import AccessRules
+from pipelines.ingest.publish import apply_access, remove_document
+from pipelines.ingest.sync import SyncReport, listing, sync_source
+from pipelines.ingest.work import Work, Workers
+from pipelines.stores.registry_rows import GrantedBy
+
+LOOK_EVERY_S = (0.1, 1.0)
+"""How soon and how often a caller who waits for a document is told; the interval doubles."""
 
 
 class Library:
-    """Puts in, lists and takes out documents. One is ingested at a time: questions share the same cores."""
+    """Puts in, lists and takes out documents; `sources` are the addresses it keeps in line with."""
 
-    def __init__(self, *, index: ChunkIndex, embedding: EmbeddingProvider, max_bytes: int) -> None:
-        self._index = index
-        self._embedding = embedding
-        self._max_bytes = max_bytes
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ingest")
+    def __init__(
+        self, work: Work, workers: Workers, *, sources: Sequence[str], rules: Callable[[], AccessRules]
+    ) -> None:
+        self._work = work
+        self._registry = work.registry
+        self._workers = workers
+        self._sources = tuple(sources)
+        self._rules = rules
+        self._looking = asyncio.Lock()
 
-    async def add(self, content: bytes, *, origin: str, media_type: str, access: Sequence[str]) -> IndexedDocument:
-        """Make one document searchable, replacing its earlier version; raises `DocumentRejected` with the reason."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._worker, self._ingest, Upload(origin, content, media_type), tuple(access)
-        )
+    async def add(
+        self,
+        data: BinaryIO,
+        *,
+        origin: str,
+        grant: Grant | None = None,
+        owner: str = "",
+        media_type: str = "",
+    ) -> DocumentRecord:
+        """Keep a document and queue it; it is durable when this returns. Without a grant the rules decide.
 
-    async def list(self) -> list[IndexedDocument]:
-        """Every document, by title."""
-        return await asyncio.to_thread(self._index.documents)
+        Raises:
+            InvalidRequest: the address is one of a source that is kept in line, which would fight over it.
+            StoreUnavailable: it could not be kept.
+        """
+        if any(origin.startswith(f"{url.rstrip('/')}/") for url in self._sources):
+            raise InvalidRequest(f"{origin[:200]} lies in a source of this deployment: put it there instead.")
+        return await asyncio.to_thread(self._add, data, origin, grant, owner, media_type)
 
-    async def remove(self, document_id: str) -> bool:
-        """Take out one document; False when there is none of that id."""
-        return await asyncio.get_running_loop().run_in_executor(self._worker, self._index.remove, document_id)
+    async def wait(self, document_id: str, timeout_s: float) -> DocumentRecord:
+        """The document once it is ready or has failed, or as it is when the time is over; raises `UnknownDocument`."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        interval_s, longest_s = LOOK_EVERY_S
+        while True:
+            record = await self.get(document_id)
+            left_s = deadline - asyncio.get_running_loop().time()
+            if record.state in ("ready", "failed") or left_s <= 0:
+                return record
+            await asyncio.sleep(min(interval_s, left_s))
+            interval_s = min(2 * interval_s, longest_s)
 
-    def close(self) -> None:
-        """Finish the document at work and take no more."""
-        self._worker.shutdown(wait=True, cancel_futures=True)
+    async def get(self, document_id: str) -> DocumentRecord:
+        """One document; raises `UnknownDocument`."""
+        return await asyncio.to_thread(self._registry.get, document_id)
 
-    def _ingest(self, upload: Upload, access: tuple[str, ...]) -> IndexedDocument:
-        return ingest_document(
-            upload.entry,
-            upload,
-            access=access,
-            embedding=self._embedding,
-            index=self._index,
-            max_bytes=self._max_bytes,
-            media_type=upload.media_type,
-        )
+    async def list(
+        self, *, state: DocumentState | None = None, source: str | None = None, after: str | None = None, limit: int
+    ) -> list[DocumentRecord]:
+        """The documents by title, a page at a time."""
+        return await asyncio.to_thread(self._registry.list, state=state, source=source, after=after, limit=limit)
+
+    async def counts(self) -> dict[DocumentState, int]:
+        """How many documents there are in each state."""
+        return await asyncio.to_thread(self._registry.counts)
+
+    async def set_grant(self, document_id: str, grant: Grant) -> DocumentRecord:
+        """Let these people read a document, and no others; in force when this returns. Raises `UnknownDocument`."""
+        await self.get(document_id)
+        await asyncio.to_thread(self._registry.set_grant, document_id, grant, "person")
+        await self._apply_access([document_id])
+        return await self.get(document_id)
+
+    async def set_groups(self, groups: Mapping[str, str]) -> None:
+        """Know Open WebUI's groups, name → id; documents that name them are opened or closed when this returns."""
+        await self._apply_access(await asyncio.to_thread(self._registry.set_groups, groups))
+
+    async def retry(self, document_ids: Sequence[str] | None = None) -> int:
+        """Read documents again, all that have failed when none is named; return how many. Raises `UnknownDocument`."""
+        for document_id in document_ids or ():
+            await self.get(document_id)
+        queued = await asyncio.to_thread(self._registry.retry, document_ids)
+        self._workers.wake()
+        return queued
+
+    async def remove(self, document_id: str) -> None:
+        """Take out a document; nobody finds it any more when this returns.
+
+        Raises:
+            UnknownDocument: there is none of that id.
+            DocumentHasSource: it comes from a source, which would bring it back.
+        """
+        record = await self.get(document_id)
+        if record.source in self._sources:
+            raise DocumentHasSource(f"{record.name} comes from {record.source}: take it out there.")
+        await asyncio.to_thread(self._remove, document_id)
+
+    async def sync(self, urls: Sequence[str] = (), *, may_empty: bool = False) -> list[SyncReport]:
+        """Compare sources, all when none is named, with the registry; what has to be done is queued.
+
+        Raises:
+            InvalidRequest: an address that is no source of this deployment.
+            SetupFailed: the access rules cannot be understood; nothing was changed.
+        """
+        if unknown := [url for url in urls if url not in self._sources]:
+            raise InvalidRequest(f"{unknown[0][:200]} is not in DOCUMENT_SOURCES, which lists what is kept in line.")
+        # One look at a time: two of the same source would only do the same twice.
+        async with self._looking:
+            rules = await asyncio.to_thread(self._rules)
+            reports = [await self._sync(url, rules, may_empty=may_empty) for url in urls or self._sources]
+        self._workers.wake()
+        return reports
+
+    async def _sync(self, url: str, rules: AccessRules, *, may_empty: bool) -> SyncReport:
+        try:
+            source = await asyncio.to_thread(self._work.open_source, url)
+            report = await asyncio.to_thread(sync_source, source, self._registry, rules, may_empty=may_empty)
+        except (SourceUnavailable, SetupFailed) as error:
+            return SyncReport(url, problem=error.message)
+        await self._apply_access(report.reopened)
+        return report
+
+    async def _apply_access(self, document_ids: Sequence[str]) -> None:
+        if document_ids:
+            await asyncio.to_thread(apply_access, document_ids, self._work.generations.kept(), self._registry)
+
+    def _add(self, data: BinaryIO, origin: str, grant: Grant | None, owner: str, media_type: str) -> DocumentRecord:
+        uploads = self._work.uploads
+        granted_by: GrantedBy = "rules" if grant is None else "person"
+        said = self._rules().grant(origin) if grant is None else grant
+        entry = uploads.put(origin, data)
+        row = listing(entry, uploads.url, said, granted_by, owner=owner, media_type=media_type)
+        self._registry.put([row])
+        # An earlier revision is readable by the new readers, and by no others, at once.
+        apply_access([row.id], self._work.generations.kept(), self._registry)
+        self._workers.wake()
+        return self._registry.get(row.id)
+
+    def _remove(self, document_id: str) -> None:
+        self._registry.begin_removing([document_id])
+        remove_document(document_id, self._work.generations.kept(), self._registry, self._work.uploads)

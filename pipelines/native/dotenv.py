@@ -1,4 +1,4 @@
-"""Writes `.env`: the settings that must be set go in, a file with generated secrets comes out."""
+"""Writes `.env`: the settings that must be set go in, a file with generated secrets and the choices comes out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from dotenv import dotenv_values
 
 from pipelines.native.disk import disk_errors_explained
 from pipelines.settings import StackSettings
+
+CHOSEN = {"DEFAULT_ACCESS": "everyone"}
+"""What has to be decided and is no secret: written down at set-up, where it is seen and can be changed."""
 
 HEADER = """\
 # Written by `make up`; readable by you only. Back it up: what n8n encrypted can be read with these values only.
@@ -28,14 +31,14 @@ def ensure_dotenv(path: Path) -> bool:
     missing = [name for name in required_names() if name not in _present(path)]
     if not missing:
         return False
-    lines = [f"{name}={secrets.token_urlsafe(32)}" for name in missing]
+    lines = [f"{name}={CHOSEN.get(name) or secrets.token_urlsafe(32)}" for name in missing]
     with disk_errors_explained(path.parent):
         _append(path, lines)
     return True
 
 
 def required_names() -> list[str]:
-    """The environment variables without which the stack does not start: all of them secrets."""
+    """The environment variables without which the stack does not start: secrets, and what has to be decided."""
     return [name.upper() for name, field in StackSettings.model_fields.items() if field.is_required()]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipelines.native import n8n, open_webui, postgres
 from pipelines.native.layout import MARKER, Layout
-from pipelines.settings import StackSettings, inherited_environment
+from pipelines.settings import StackSettings, aws_environment, inherited_environment
 
 POSTGRES, PIPELINES, N8N, OPEN_WEBUI = "postgres", "pipelines", "n8n", "open-webui"
 
@@ -47,7 +47,7 @@ def stack_parts(settings: StackSettings, layout: Layout) -> tuple[Part, ...]:
     """Every part of the stack, those first that others need. PostgreSQL only where no `DATABASE_URL` is given."""
     server = postgres.server_url(settings)
     base = {**inherited_environment(), MARKER: str(layout.state)}
-    pipelines = _pipelines(settings, layout, base)
+    pipelines = _pipelines(settings, layout, base, server)
     neighbours = (_n8n(settings, layout, base, server), _open_webui(settings, layout, base, server))
     if settings.database_url.get_secret_value():
         return (pipelines, *neighbours)
@@ -82,11 +82,13 @@ def _postgres(settings: StackSettings, layout: Layout, base: Mapping[str, str]) 
     )
 
 
-def _pipelines(settings: StackSettings, layout: Layout, base: Mapping[str, str]) -> Part:
+def _pipelines(settings: StackSettings, layout: Layout, base: Mapping[str, str], server: postgres.ServerUrl) -> Part:
+    registry = settings.registry_url.get_secret_value() or server.of(server.database)
+    own = {"STATE_DIR": str(layout.state), "REGISTRY_URL": registry, "PYTHONUNBUFFERED": "1"}
     return Part(
         name=PIPELINES,
         command=(str(Path(sys.executable).parent / "ragline"), "serve"),
-        environment={**base, **settings.environment(), "STATE_DIR": str(layout.state), "PYTHONUNBUFFERED": "1"},
+        environment={**base, **aws_environment(), **settings.environment(), **own},
         folder=layout.checkout,
         ports=(Port(settings.pipelines_port, "PIPELINES_PORT"),),
         health_url=f"http://127.0.0.1:{settings.pipelines_port}/health",

@@ -1,0 +1,175 @@
+"""Wires the documents side together: settings go in, a library with its workers, index and registry comes out.
+
+Apart from `bootstrap`, because `ragline worker` and the bulk engines need this side alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+
+from pipelines.errors import SetupFailed, SourceUnavailable
+from pipelines.ingest.access import AccessRules
+from pipelines.ingest.chunk import RECIPE
+from pipelines.ingest.isolate import Isolation
+from pipelines.ingest.library import Library
+from pipelines.ingest.listen import Listener
+from pipelines.ingest.nice import be_nice
+from pipelines.ingest.reconcile import reconcile
+from pipelines.ingest.reindex import Reindex
+from pipelines.ingest.run import IngestPath
+from pipelines.ingest.work import Work, Workers
+from pipelines.providers.base import EmbeddingProvider
+from pipelines.providers.sentence_transformers import load_embedding, load_exported
+from pipelines.providers.vision import choose_vision
+from pipelines.settings import Settings
+from pipelines.stores.base import DocumentSource, UploadStore
+from pipelines.stores.generations import Generations
+from pipelines.stores.postgres import open_database
+from pipelines.stores.registry import Registry
+from pipelines.stores.s3 import s3_client
+from pipelines.stores.sources import open_source, open_uploads, source_url
+from pipelines.stores.sqs import S3Notifications, sqs_client
+
+STOP_S = 3.0
+"""How long documents at work may go on when the part is stopped; what takes longer is done again."""
+SPARE_CONNECTIONS = 8
+"""To the registry, beside the two that each worker holds at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """The documents side of one process."""
+
+    library: Library
+    reindex: Reindex
+    generations: Generations
+    registry: Registry
+    work: Work
+    workers: Workers
+    listener: Listener | None
+    release: Callable[[], None]
+
+    def start(self) -> None:
+        """Put index and registry right, then begin to work on what waits."""
+        reconcile(self.generations, self.registry)
+        self.workers.start()
+        self.reindex.start()
+        if self.listener:
+            self.listener.start()
+
+    def close(self) -> None:
+        """Stop working and release everything."""
+        if self.listener:
+            self.listener.stop()
+        self.reindex.stop()
+        self.workers.stop(timeout_s=STOP_S)
+        self.release()
+
+
+def load_configured_embedding(settings: Settings) -> EmbeddingProvider:
+    """The embedding model that the settings name; raises `SetupFailed`."""
+    model, backend = settings.embedding_model, settings.embedding_backend
+    return load_embedding(model, backend, settings.state_dir, threads=settings.embedding_threads)
+
+
+def open_documents(settings: Settings, embedding: EmbeddingProvider) -> Documents:
+    """Open index, registry and sources, and make the workers; nothing works before `start`. Raises `SetupFailed`."""
+    count = settings.ingest_workers or os.cpu_count() or 1
+    registry = Registry(open_database(_registry_url(settings), connections=2 * count + SPARE_CONNECTIONS))
+    generations = Generations(
+        settings.state_dir / "data" / "qdrant",
+        embedding=embedding,
+        recipe=recipe(embedding),
+        load=partial(load_exported, state_dir=settings.state_dir, threads=settings.embedding_threads),
+    )
+    sources = _Sources(settings)
+    path = ingest_path(settings, count)
+    work = Work(registry, generations, path, sources.uploads, sources.open)
+    workers = Workers(work, threads=count)
+    rules = partial(AccessRules.load, settings.access_file, settings.default_access)
+
+    def release() -> None:
+        path.threads.shutdown(wait=False, cancel_futures=True)
+        path.isolation.close()
+        generations.close()
+        registry.close()
+
+    return Documents(
+        library=Library(work, workers, sources=sources.urls, rules=rules),
+        reindex=Reindex(generations, registry, workers, configured=lambda: (embedding, recipe(embedding))),
+        generations=generations,
+        registry=registry,
+        work=work,
+        workers=workers,
+        listener=_listener(settings, work, workers, sources.urls, rules),
+        release=release,
+    )
+
+
+def ingest_path(settings: Settings, count: int) -> IngestPath:
+    """The stages with what they need, for `count` documents at once."""
+    spool = settings.state_dir / "data" / "spool"
+    # What a killed process was reading is fetched again.
+    shutil.rmtree(spool, ignore_errors=True)
+    spool.mkdir(parents=True, mode=0o700)
+    return IngestPath(
+        isolation=Isolation(workers=count, memory_mb=settings.read_memory_mb, timeout_s=settings.read_timeout_s),
+        vision=choose_vision(settings, cores=count),
+        threads=ThreadPoolExecutor(count, thread_name_prefix="embed", initializer=be_nice),
+        thread_count=count,
+        spool=spool,
+        max_bytes=settings.max_document_mb * 2**20,
+    )
+
+
+def recipe(embedding: EmbeddingProvider) -> str:
+    """What chunks and vectors follow from, besides the documents: an index of another recipe is out of date."""
+    return f"{embedding.name} {RECIPE}"
+
+
+class _Sources:
+    """Opens the sources of this deployment, each once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._s3 = cache(
+            partial(
+                s3_client,
+                endpoint_url=settings.s3_endpoint_url or None,
+                region=settings.aws_region or None,
+                access_key_id=settings.s3_access_key_id or None,
+                secret_access_key=settings.s3_secret_access_key.get_secret_value() or None,
+            )
+        )
+        self._tags = settings.source_tags
+        self._open = cache(partial(open_source, s3=self._s3, tags=self._tags))
+        self.uploads: UploadStore = open_uploads(settings.uploads_url, s3=self._s3)
+        self.urls = tuple(source_url(url) for url in settings.sources())
+
+    def open(self, url: str) -> DocumentSource:
+        """The source of an address; raises `SourceUnavailable` for one that is none of this deployment."""
+        if url == self.uploads.url:
+            return self.uploads
+        if url not in self.urls:
+            raise SourceUnavailable(f"{url} is no longer in DOCUMENT_SOURCES; its documents stay as they are.")
+        return self._open(url)
+
+
+def _listener(
+    settings: Settings, work: Work, workers: Workers, sources: Sequence[str], rules: Callable[[], AccessRules]
+) -> Listener | None:
+    if not settings.document_queue_url:
+        return None
+    notifications = S3Notifications(settings.document_queue_url, sqs_client(region=settings.aws_region or None))
+    return Listener(notifications, work, workers, sources=sources, rules=rules)
+
+
+def _registry_url(settings: Settings) -> str:
+    url = settings.registry_url.get_secret_value()
+    if not url:
+        raise SetupFailed("REGISTRY_URL is not set: it names the PostgreSQL database that knows every document.")
+    return url
