@@ -16,6 +16,7 @@ from pipelines.error_responses import add_error_handlers
 from pipelines.errors import Unauthorized
 from pipelines.ingest.documents_api import documents_api
 from pipelines.ingest.index_api import index_api
+from pipelines.ingest.open_webui_api import OpenWebUIUploads, open_webui_api
 
 INTERNAL_KEY_HEADER = "x-ragline-key"
 
@@ -29,6 +30,8 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(retrieve_api(services.retriever, authorize, services.gateway.limits))
     app.include_router(router_api(services.router, authorize))
     app.include_router(documents_api(documents.library, authorize, services.settings.max_document_mb))
+    uploads = OpenWebUIUploads(documents.library, services.gateway.identity, services.settings.max_document_mb)
+    app.include_router(open_webui_api(uploads))
     app.include_router(index_api(documents.reindex, documents.generations, authorize))
     app.add_api_route("/health", _health(services), methods=["GET"], tags=["operation"])
     add_error_handlers(app)

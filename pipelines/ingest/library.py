@@ -72,6 +72,10 @@ class Library:
         """The documents by title, a page at a time."""
         return await asyncio.to_thread(self._registry.list, state=state, source=source, after=after, limit=limit)
 
+    async def find(self, prefix: str) -> list[DocumentRecord]:
+        """The documents whose origin begins with `prefix`."""
+        return await asyncio.to_thread(self._registry.find, prefix)
+
     async def counts(self) -> dict[DocumentState, int]:
         """How many documents there are in each state."""
         return await asyncio.to_thread(self._registry.counts)

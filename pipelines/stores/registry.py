@@ -19,6 +19,7 @@ from pipelines.stores.registry_rows import (
     CLAIM,
     CONFIRM,
     FINISH,
+    LOCK,
     LOCK_ONE,
     PUT,
     QUEUED,
@@ -128,6 +129,18 @@ class Registry:
                     if not connection.closed:
                         connection.execute(UNLOCK, [found["id"]])
             yield None
+
+    @contextmanager
+    def held(self, document_id: str) -> Iterator[bool]:
+        """Keep every worker off a document until the block ends; False when one is at work on it."""
+        with self._connection() as connection:
+            row = connection.execute(f"{LOCK} AS got", [document_id]).fetchone()
+            got = bool(row and row["got"])
+            try:
+                yield got
+            finally:
+                if got and not connection.closed:
+                    connection.execute(UNLOCK, [document_id])
 
     def note_stage(self, document_id: str, stage: str) -> None:
         """Say what is being done with a claimed document."""
@@ -249,6 +262,12 @@ class Registry:
         values = {"state": state, "source": source, "after": after, "limit": limit}
         with self._connection() as connection:
             return [read_record(row) for row in connection.execute(query, values)]
+
+    def find(self, prefix: str) -> list[DocumentRecord]:
+        """The documents whose origin begins with `prefix`."""
+        query = "SELECT * FROM document WHERE starts_with(origin, %s) AND state <> 'removing' ORDER BY origin"
+        with self._connection() as connection:
+            return [read_record(row) for row in connection.execute(query, [prefix])]
 
     def counts(self) -> dict[DocumentState, int]:
         """How many documents there are in each state."""

@@ -86,6 +86,7 @@ LOCK_ONE = f"""
     SELECT id::text FROM candidate WHERE pg_try_advisory_lock(hashtextextended(id::text, 0)) LIMIT 1
 """  # noqa: S608  constants only
 
+LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
 UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
 
 # Between the look and the lock another worker may have come to the document's end.

@@ -1,0 +1,1 @@
+"""Kills ingestion at any instant and looks at what is left."""
