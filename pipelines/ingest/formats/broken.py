@@ -30,6 +30,9 @@ BROKEN = (
 )
 """Few of these libraries validate what they read: a missing part is a KeyError, a damaged number a TypeError."""
 
+RUST_PANIC = "PanicException"
+"""What a library in Rust (calamine 0.9 over damaged .xls files) fails with: no Exception, and not to be imported."""
+
 
 @contextmanager
 def refuse_broken(what: str, *errors: type[Exception]) -> Iterator[None]:
@@ -40,4 +43,8 @@ def refuse_broken(what: str, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except (*BROKEN, *errors) as error:
+        raise UnreadableDocument(f"The {what} is broken and cannot be read.") from error
+    except BaseException as error:
+        if type(error).__name__ != RUST_PANIC:
+            raise
         raise UnreadableDocument(f"The {what} is broken and cannot be read.") from error

@@ -8,8 +8,7 @@ from typing import cast
 import oxmsg
 from oxmsg.attachment import Attachment as OutlookAttachment
 from oxmsg.domain import constants
-from oxmsg.properties import Properties
-from oxmsg.storage import Storage
+from oxmsg.storage import Storage, Stream
 
 from pipelines.ingest.formats.broken import refuse_broken
 from pipelines.ingest.formats.mail_message import Attachment, Mail, is_shown
@@ -17,8 +16,9 @@ from pipelines.ingest.formats.mail_message import Attachment, Mail, is_shown
 WHAT = "Outlook message"
 EMBEDDED = "__substg1.0_3701000D"
 """The storage in an attachment that holds a mail ([MS-OXMSG] 2.2.2.1)."""
-EMBEDDED_HEADER = 24
-"""Bytes before the properties of a mail within a mail; at the top they are 32 ([MS-OXMSG] 2.4.1)."""
+PROPERTIES = "__properties_version1.0"
+EMBEDDED_HEADER, TOP_HEADER = 24, 32
+"""Bytes before the properties of a mail within a mail, and of one at the top ([MS-OXMSG] 2.4.1)."""
 CONTENT_ID = 0x3712
 
 
@@ -57,10 +57,19 @@ def _headers(message: oxmsg.Message) -> list[str]:
 def _attachment(attachment: OutlookAttachment, html: bytes) -> Attachment:
     for storage in cast(Storage, attachment._storage).storages:
         if storage.name == EMBEDDED:
-            inner = oxmsg.Message(storage)
-            # python-oxmsg 0.0.2 knows only the header of a message at the top.
-            inner._properties = Properties(storage, properties_header_offset=EMBEDDED_HEADER)
+            inner = oxmsg.Message(_as_top(storage))
             return Attachment(inner.subject or "message", "message/rfc822", _mail(inner))
     media_type = attachment.mime_type or ""
     is_decoration = is_shown(attachment.properties.str_prop_value(CONTENT_ID) or "", media_type, html)
     return Attachment(attachment.file_name or "without a name", media_type, attachment.file_bytes, is_decoration)
+
+
+def _as_top(storage: Storage) -> Storage:
+    """An embedded mail with the header of one at the top, the only one that python-oxmsg 0.0.2 knows."""
+    streams = (
+        Stream(stream.path, stream.bytes_[:EMBEDDED_HEADER].ljust(TOP_HEADER, b"\0") + stream.bytes_[EMBEDDED_HEADER:])
+        if stream.name == PROPERTIES
+        else stream
+        for stream in storage.streams
+    )
+    return Storage(storage.path, tuple(streams), storage.storages)

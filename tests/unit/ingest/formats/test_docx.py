@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-import io
-import zipfile
-
 import pytest
+from docx.opc.constants import CONTENT_TYPE, RELATIONSHIP_TYPE
+from docx.opc.packuri import PackURI
+from docx.opc.part import Part
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 
 from pipelines.domain import Block
 from pipelines.errors import UnreadableDocument
-from pipelines.ingest.formats import docx
+from pipelines.ingest.formats import DOCX, docx, recognise
+from tests.unit.ingest.formats.make_zip import a_zip, members_of
 from tests.unit.ingest.make_documents import new_word, word
 
 
@@ -83,26 +84,35 @@ def test_a_broken_file_is_unreadable() -> None:
             docx.parse(data)
 
 
-def test_a_file_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docx, "MAX_UNPACKED", 100_000)
-    with pytest.raises(UnreadableDocument, match="unpacks to"):
-        docx.parse(a_zip({"word/document.xml": b"0" * 200_000}))
-
-
-def test_entities_are_not_expanded() -> None:
-    document = new_word()
-    document.add_paragraph("MARK")
-    bomb = b'<!DOCTYPE x [<!ENTITY e "boom"><!ENTITY f "&e;&e;&e;">]>'
-    with zipfile.ZipFile(io.BytesIO(word(document))) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
+def test_entities_are_refused() -> None:
+    parts = members_of(word(new_word()))
     head, _, rest = parts["word/document.xml"].partition(b"?>")
-    parts["word/document.xml"] = head + b"?>" + bomb + rest.replace(b"MARK", b"&f;")
-    assert not any("boom" in block.text for block in docx.parse(a_zip(parts)).blocks)
+    parts["word/document.xml"] = head + b'?><!DOCTYPE x [<!ENTITY e "boom">]>' + rest
+    with pytest.raises(UnreadableDocument, match="entities"):
+        docx.parse(a_zip(parts))
 
 
-def a_zip(parts: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in parts.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
+def test_a_note_stands_behind_what_refers_to_it() -> None:
+    document = new_word()
+    document.add_paragraph("A list item", style="List Bullet")
+    for text in ("Hotels cost 180 EUR.", "Meals cost 40 EUR."):
+        document.add_paragraph(text)
+    first = document.paragraphs[1]._p
+    first.append(parse_xml(f'<w:r {nsdecls("w")}><w:footnoteReference w:id="2"/></w:r>'))
+    text = "<w:p><w:r><w:t> In May. </w:t></w:r></w:p>"
+    notes = f'<w:footnotes {nsdecls("w")}><w:footnote w:id="2">{text}</w:footnote></w:footnotes>'
+    part = Part(PackURI("/word/footnotes.xml"), CONTENT_TYPE.WML_FOOTNOTES, notes.encode(), document.part.package)
+    document.part.relate_to(part, RELATIONSHIP_TYPE.FOOTNOTES)
+    texts = [block.text for block in docx.parse(word(document)).blocks]
+    assert texts == ["- A list item", "Hotels cost 180 EUR.", "Note: In May.", "Meals cost 40 EUR."]
+
+
+def test_a_file_with_macros_is_read_as_the_document_it_is() -> None:
+    document = new_word()
+    document.add_paragraph("text")
+    parts = members_of(word(document))
+    plain, macros = CONTENT_TYPE.WML_DOCUMENT_MAIN, "application/vnd.ms-word.document.macroEnabled.main+xml"
+    parts["[Content_Types].xml"] = parts["[Content_Types].xml"].replace(plain.encode(), macros.encode())
+    data = a_zip(parts)
+    assert recognise("a.docm", data) is DOCX
+    assert docx.parse(data).blocks == (Block("text"),)
