@@ -160,6 +160,13 @@ class Settings(BaseSettings):
     history_turns: int = Field(default=6, ge=0, le=50, description="Earlier turns that go into the prompt")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    @field_validator("default_access", mode="before")
+    @classmethod
+    def _refuse_undecided(cls, value: object) -> object:
+        if value not in ("everyone", "nobody"):
+            raise ValueError("must be everyone or nobody: who may read a document that nothing is said about")
+        return value
+
     @field_validator(*SECRETS)
     @classmethod
     def _refuse_placeholder(cls, value: SecretStr) -> SecretStr:
@@ -178,6 +185,11 @@ class Settings(BaseSettings):
     def sources(self) -> tuple[str, ...]:
         """The addresses of `DOCUMENT_SOURCES`."""
         return tuple(source.strip() for source in self.document_sources.split(",") if source.strip())
+
+    def calls_aws(self) -> bool:
+        """Whether pipelines needs credentials of AWS, or of a server like it."""
+        addresses = (*self.sources(), self.uploads_url, self.document_queue_url, self.vision_model)
+        return any(address.startswith(("s3://", "http", "bedrock/")) for address in addresses)
 
     def environment(self) -> dict[str, str]:
         """These settings as environment variables, for a process that must see the same."""

@@ -85,10 +85,11 @@ def _postgres(settings: StackSettings, layout: Layout, base: Mapping[str, str]) 
 def _pipelines(settings: StackSettings, layout: Layout, base: Mapping[str, str], server: postgres.ServerUrl) -> Part:
     registry = settings.registry_url.get_secret_value() or server.of(server.database)
     own = {"STATE_DIR": str(layout.state), "REGISTRY_URL": registry, "PYTHONUNBUFFERED": "1"}
+    aws = aws_environment() if settings.calls_aws() else {}
     return Part(
         name=PIPELINES,
         command=(str(Path(sys.executable).parent / "ragline"), "serve"),
-        environment={**base, **aws_environment(), **settings.environment(), **own},
+        environment={**base, **aws, **settings.environment(), **own},
         folder=layout.checkout,
         ports=(Port(settings.pipelines_port, "PIPELINES_PORT"),),
         health_url=f"http://127.0.0.1:{settings.pipelines_port}/health",

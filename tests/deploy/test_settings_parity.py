@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from pipelines.native.dotenv import required_names
+from pipelines.native.dotenv import CHOSEN, required_names
 from pipelines.settings import PLACEHOLDER, StackSettings
 
 ROOT = Path(__file__).parents[2]
@@ -31,17 +31,17 @@ def test_the_example_has_the_three_blocks_and_the_first_holds_what_must_be_set()
     assert all(mark for mark, _, _ in may_choose + rarely_change), "a default that is copied stays when it changes"
 
 
-def test_what_must_be_set_is_secret() -> None:
+def test_what_must_be_set_is_secret_or_a_choice_written_down_at_set_up() -> None:
     fields = StackSettings.model_fields
 
-    assert all(fields[name.lower()].annotation is SecretStr for name in required_names())
+    assert all(name in CHOSEN or fields[name.lower()].annotation is SecretStr for name in required_names())
 
 
 @pytest.mark.parametrize(("name", "shown"), [(name, value) for mark, name, value in LINE.findall(EXAMPLE) if mark])
 def test_the_example_shows_the_default(name: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(name, raising=False)
-    secrets = {required.lower(): SecretStr("x" * 32) for required in required_names()}
-    settings = StackSettings(_env_file=None, **secrets)  # type: ignore[call-arg,arg-type]  # pydantic-settings' own argument
+    required = {name.lower(): CHOSEN.get(name) or SecretStr("x" * 32) for name in required_names()}
+    settings = StackSettings(_env_file=None, **required)  # type: ignore[call-arg,arg-type]  # pydantic-settings' own argument
 
     default = getattr(settings, name.lower())
 

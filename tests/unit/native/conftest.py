@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.native.dotenv import required_names
+from pipelines.native.dotenv import CHOSEN, required_names
 from pipelines.native.layout import Layout
 from pipelines.settings import StackSettings
 
@@ -19,7 +19,7 @@ MakeSettings = Callable[..., StackSettings]
 @pytest.fixture
 def make_settings(tmp_path: Path) -> MakeSettings:
     def make(**given: Any) -> StackSettings:
-        generated = {name.lower(): secrets.token_urlsafe(32) for name in required_names()}
+        generated = {name.lower(): CHOSEN.get(name) or secrets.token_urlsafe(32) for name in required_names()}
         return StackSettings(_env_file=None, **{"state_dir": tmp_path / "state", **generated, **given})
 
     return make
