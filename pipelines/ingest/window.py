@@ -12,6 +12,11 @@ CountTokens = Callable[[str], int]
 PLACE_SHARE = 0.5
 """At most this share of the window goes to the title and the section; outer headings are dropped first."""
 
+TOKEN_CHARS = 16
+"""A token never stands for more characters. Tokenizers make one of a word of any length that they do not know."""
+UNCOUNTED = 50_000
+"""A text of more characters is not given to the tokenizer, which would take seconds: no window holds it."""
+
 _WORD = re.compile(r"\S+\s*")
 
 
@@ -25,12 +30,14 @@ class Window:
         self._special = count_tokens("")
 
     def count(self, text: str) -> int:
-        """Tokens of the text itself, without the special ones that a whole input takes."""
-        return self._count_tokens(text) - self._special
+        """Tokens of the text itself, without the special ones that a whole input takes; far too many for a long one."""
+        if len(text) > UNCOUNTED:
+            return len(text)
+        return max(self._count_tokens(text) - self._special, len(text) // TOKEN_CHARS)
 
     def fits(self, context: str) -> bool:
         """Whether this whole input fits."""
-        return self._count_tokens(context) <= self._max_tokens
+        return self.count(context) + self._special <= self._max_tokens
 
     def place(self, section: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         """The title and the section to put before a text, cut to their share of the window."""
@@ -51,8 +58,7 @@ class Window:
     def cut(self, text: str, limit: int) -> Iterator[str]:
         """Runs of whole words of at most `limit` tokens, in order; a word beyond that is cut inside."""
         run, tokens = "", 0
-        words = chain.from_iterable(self._cut_word(word, limit) for word in _WORD.findall(text))
-        for word in words:
+        for word in chain.from_iterable(self._cut_word(match[0], limit) for match in _WORD.finditer(text)):
             size = self.count(word)
             if run and tokens + size > limit:
                 yield run
