@@ -11,21 +11,35 @@ MAX_RANGES = 12
 
 
 def outcome(record: DocumentRecord) -> str:
-    """One sentence, or two where pages could not be read; ends with a full stop."""
+    """What to tell: that it is ready, how much of it, and what is not; or why it failed. Whole sentences."""
     if record.state == "failed":
-        return _sentence(record.problem) or f"{record.name} could not be read."
+        return _failed(record)
     if record.state != "ready":
         return f"{record.name} is kept and still being read; it can be asked about as soon as that is done."
-    extent = [_count(record.pages, "page"), _count(record.chunks, "passage")]
-    ready = f"{record.name} is ready: {', '.join(filter(None, extent))}."
-    return f"{ready} {_unread(record)}" if record.unread_pages else ready
+    extent = ", ".join(filter(None, (_count(record.pages, "page"), _count(record.chunks, "passage"))))
+    return " ".join(filter(None, (f"{record.name} is ready: {extent}.", _unread(record), _unreadable_by_all(record))))
+
+
+def _failed(record: DocumentRecord) -> str:
+    why = _sentence(record.problem)
+    if not why:
+        return f"{record.name} could not be read."
+    return why if record.name in why else f"{record.name}: {why}"
 
 
 def _unread(record: DocumentRecord) -> str:
-    numbers = page_ranges(record.unread_pages)
-    which = f"Page {numbers}" if len(record.unread_pages) == 1 else f"Pages {numbers}"
+    if not record.unread_pages:
+        return ""
+    which = f"Page{'' if len(record.unread_pages) == 1 else 's'} {page_ranges(record.unread_pages)}"
     why = _sentence(record.problem)
     return f"{which} could not be read: {why}" if why else f"{which} could not be read."
+
+
+def _unreadable_by_all(record: DocumentRecord) -> str:
+    if record.access:
+        return ""
+    groups = " or ".join(record.grant.groups)
+    return f"Nobody may read it yet: there is no group {groups}." if groups else "Nobody may read it yet."
 
 
 def page_ranges(pages: tuple[int, ...]) -> str:

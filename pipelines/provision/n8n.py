@@ -27,6 +27,8 @@ SERVICE_ORIGIN = "http://pipelines:8000"
 WEBHOOK_CREDENTIAL = "Ragline webhook key"
 INTERNAL_CREDENTIAL = "Ragline internal key"
 ROUTER_CREDENTIAL = "Ragline model router"
+FORM_CREDENTIAL = "Ragline upload form"
+FORM_USER = "documents"
 VERSION_PREFIX = "Ragline "
 BESIDE_SUFFIX = " (shipped with Ragline)"
 API_KEY_LABEL = "Ragline"
@@ -59,6 +61,7 @@ class N8nTarget:
     pipelines_url: str
     webhook_key: str
     internal_key: str
+    form_password: str
 
 
 def provision_n8n(target: N8nTarget, workflows: list[Path]) -> dict[str, Outcome]:
@@ -148,6 +151,7 @@ def _credentials(target: N8nTarget, api: httpx.Client) -> dict[str, str]:
             "openAiApi",
             {"apiKey": target.internal_key, "url": f"{target.pipelines_url}/llm/v1", "header": False},
         ),
+        FORM_CREDENTIAL: ("httpBasicAuth", {"user": FORM_USER, "password": target.form_password}),
     }
     present = {entry["name"]: entry["id"] for entry in _pages(api, "/credentials")}
     ids: dict[str, str] = {}
@@ -212,23 +216,28 @@ def _publish(api: httpx.Client, workflow: dict[str, Any], version: str) -> None:
 def _await_webhooks(url: str, path: Path) -> None:
     for node in json.loads(path.read_text())["nodes"]:
         if node["type"] == "n8n-nodes-base.webhook":
-            _await_webhook(f"{url}/webhook/{node['parameters']['path']}")
+            _await_published(path.stem, "POST", f"{url}/webhook/{node['parameters']['path']}")
+        elif node["type"] == "n8n-nodes-base.formTrigger":
+            _await_published(path.stem, "GET", f"{url}/form/{node['parameters']['options']['path']}")
 
 
-def _await_webhook(webhook: str) -> None:
+def _await_published(name: str, method: str, address: str) -> None:
     retrying = Retrying(
         stop=stop_after_delay(30),
         wait=wait_fixed(0.1),
         retry=retry_if_result(lambda published: not published),
         retry_error_callback=lambda _: False,
     )
-    if not retrying(_is_published, webhook):
-        raise SetupFailed("n8n did not publish the answering workflow within 30 s; look at `make logs PART=n8n`.")
+    if not retrying(_is_published, method, address):
+        raise SetupFailed(f"n8n did not publish the workflow '{name}' within 30 s; look at `make logs PART=n8n`.")
 
 
-def _is_published(webhook: str) -> bool:
-    # Without its key a published webhook answers 403, an unpublished one 404; publishing takes effect within seconds.
-    return httpx.post(webhook, json={}, timeout=10).status_code == httpx.codes.FORBIDDEN
+def _is_published(method: str, address: str) -> bool:
+    # Without its key a published webhook answers 403 and a form 401, an unpublished one 404; publishing takes effect
+    # within seconds.
+    body = {} if method == "POST" else None
+    status = httpx.request(method, address, json=body, timeout=10).status_code
+    return status in (httpx.codes.FORBIDDEN, httpx.codes.UNAUTHORIZED)
 
 
 def _pages(api: httpx.Client, path: str, **params: str) -> Iterator[dict[str, Any]]:

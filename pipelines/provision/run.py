@@ -39,6 +39,7 @@ def n8n_target(settings: StackSettings) -> N8nTarget:
         pipelines_url=settings.pipelines_url,
         webhook_key=settings.webhook_api_key.get_secret_value(),
         internal_key=settings.internal_api_key.get_secret_value(),
+        form_password=settings.upload_form_password.get_secret_value(),
     )
 
 

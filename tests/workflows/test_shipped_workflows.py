@@ -11,7 +11,8 @@ import pytest
 
 from pipelines.answer.prompt import SYSTEM
 from pipelines.answer.workflow import EVENT_NODE_PREFIX
-from pipelines.provision.n8n import INTERNAL_CREDENTIAL, ROUTER_CREDENTIAL, WEBHOOK_CREDENTIAL
+from pipelines.native.n8n import EXCLUDED_NODES
+from pipelines.provision.n8n import FORM_CREDENTIAL, INTERNAL_CREDENTIAL, ROUTER_CREDENTIAL, WEBHOOK_CREDENTIAL
 from pipelines.provision.normalise import as_text, normalise
 
 FOLDER = Path(__file__).parents[2] / "workflows"
@@ -24,8 +25,12 @@ VERSIONS: dict[str, set[float]] = {
     "n8n-nodes-base.respondToWebhook": {1.5},  # the first that streams
     "@n8n/n8n-nodes-langchain.agent": {3, 3.1},  # 2.x holds the whole answer back
     "@n8n/n8n-nodes-langchain.lmChatOpenAi": {1.3},
+    "n8n-nodes-base.formTrigger": {2.6},
+    "n8n-nodes-base.form": {2.5},  # the page that ends a form of 2.5 and later
+    "n8n-nodes-base.splitOut": {1},
+    "n8n-nodes-base.scheduleTrigger": {1.3},
 }
-CREDENTIALS = {WEBHOOK_CREDENTIAL, INTERNAL_CREDENTIAL, ROUTER_CREDENTIAL}
+CREDENTIALS = {WEBHOOK_CREDENTIAL, INTERNAL_CREDENTIAL, ROUTER_CREDENTIAL, FORM_CREDENTIAL}
 SECRET = re.compile(r"(?i)bearer\s|eyJ[\w-]{10}|sk-[\w]{8}|[0-9a-f]{32,}|(?<![\w/])[A-Za-z0-9+/]{40,}")
 RANDOM_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-|^[A-Za-z0-9]{16}$")
 
@@ -42,12 +47,22 @@ def workflow(path: Path) -> dict[str, Any]:
     return loaded
 
 
+def shipped(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
+    return loaded
+
+
 def nodes(workflow: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [node for node in workflow["nodes"] if node["type"].endswith(kind)]
 
 
+def named(workflow: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(node for node in workflow["nodes"] if node["name"] == name)
+    return found
+
+
 def test_there_are_workflows() -> None:
-    assert "answer-question" in {path.stem for path in WORKFLOWS}
+    assert {path.stem for path in WORKFLOWS} == {"answer-question", "sync-documents", "upload-document"}
 
 
 def test_a_file_is_named_like_its_workflow_and_stands_in_the_one_form(path: Path, workflow: dict[str, Any]) -> None:
@@ -64,13 +79,17 @@ def test_every_node_has_a_version_known_to_work(workflow: dict[str, Any]) -> Non
 
 
 def test_nothing_is_secret_or_random(path: Path, workflow: dict[str, Any]) -> None:
-    webhook_ids = {node["webhookId"] for node in nodes(workflow, ".webhook")}
+    webhook_ids = {node["webhookId"] for node in workflow["nodes"] if "webhookId" in node}
     text = path.read_text()
     for webhook_id in webhook_ids:
         text = text.replace(webhook_id, "")
     assert SECRET.search(text) is None
     assert [node["id"] for node in workflow["nodes"] if RANDOM_ID.search(node["id"])] == []
     assert "pinData" not in workflow
+
+
+def test_no_node_runs_code_or_is_one_that_n8n_leaves_out(workflow: dict[str, Any]) -> None:
+    assert {node["type"] for node in workflow["nodes"]} & set(EXCLUDED_NODES) == set()
 
 
 def test_credentials_are_named_and_provisioned(workflow: dict[str, Any]) -> None:
@@ -92,15 +111,14 @@ def test_citations_come_from_a_node_the_gateway_listens_to(workflow: dict[str, A
         assert node["parameters"]["options"]["enableStreaming"] is True
 
 
-def test_the_run_tells_its_id_so_that_it_can_be_stopped(workflow: dict[str, Any]) -> None:
-    bodies = [node["parameters"]["jsonBody"] for node in nodes(workflow, ".httpRequest")]
+def test_an_answering_run_tells_its_id_so_that_it_can_be_stopped() -> None:
+    bodies = [node["parameters"]["jsonBody"] for node in nodes(shipped("answer-question"), ".httpRequest")]
     assert any("execution_id: $execution.id" in body for body in bodies)
 
 
-def test_the_system_message_shown_to_the_operator_is_the_one_the_prompt_is_written_for(
-    workflow: dict[str, Any],
-) -> None:
-    assert [node["parameters"]["options"]["systemMessage"] for node in nodes(workflow, ".agent")] == [SYSTEM]
+def test_the_system_message_shown_to_the_operator_is_the_one_the_prompt_is_written_for() -> None:
+    agents = nodes(shipped("answer-question"), ".agent")
+    assert [node["parameters"]["options"]["systemMessage"] for node in agents] == [SYSTEM]
 
 
 def test_the_agent_streams_once_and_keeps_the_answer_to_itself(workflow: dict[str, Any]) -> None:
@@ -119,9 +137,42 @@ def test_no_run_is_saved_with_its_question(workflow: dict[str, Any]) -> None:
 
 
 def test_every_part_has_a_note_that_says_what_may_be_edited(workflow: dict[str, Any]) -> None:
-    notes = " ".join(node["parameters"]["content"] for node in nodes(workflow, ".stickyNote"))
-    assert notes.count("**Keep**") >= 3
-    assert "**May be edited:**" in notes
+    notes = [node["parameters"]["content"] for node in nodes(workflow, ".stickyNote")]
+    general, *parts = sorted(notes, key=lambda note: not note.startswith("## "))
+    assert "your version is kept" in general
+    assert all("**Keep**" in note or "**May be edited:**" in note for note in parts)
+    assert any("**May be edited:**" in note for note in parts)
+
+
+def test_the_form_asks_for_a_password_and_says_what_came_of_each_file() -> None:
+    workflow = shipped("upload-document")
+    form, outcome = named(workflow, "Form"), named(workflow, "Outcome")
+    assert form["parameters"]["authentication"] == "basicAuth"
+    assert form["credentials"] == {"httpBasicAuth": {"name": FORM_CREDENTIAL}}
+    assert form["parameters"]["options"]["path"] == "upload-document"
+    assert "message ?? file.json.error.message" in outcome["parameters"]["completionMessage"]
+    # a run that waits for its page to be opened holds the files
+    assert (outcome["parameters"]["limitWaitTime"], outcome["parameters"]["resumeUnit"]) == (True, "minutes")
+
+
+def test_a_file_for_one_group_whose_name_was_left_out_is_for_nobody() -> None:
+    workflow = shipped("upload-document")
+    fields = {
+        field["name"]: field for field in named(workflow, "Add document")["parameters"]["bodyParameters"]["parameters"]
+    }
+    offered = named(workflow, "Form")["parameters"]["formFields"]["values"][1]["fieldOptions"]["values"]
+    everyone, one_group, _ = (option["option"] for option in offered)
+    assert fields["everyone"]["value"] == f"={{{{ String($json.readers === '{everyone}') }}}}"
+    assert fields["nobody"]["value"] == f"={{{{ String($json.readers === '{one_group}' && !$json.group) }}}}"
+
+
+def test_a_run_may_take_longer_than_its_node_and_the_node_longer_than_pipelines() -> None:
+    upload, sync = shipped("upload-document"), shipped("sync-documents")
+    add = named(upload, "Add document")["parameters"]
+    waits = int(add["queryParameters"]["parameters"][0]["value"])
+    assert waits < add["options"]["timeout"] / 1000 < upload["settings"]["executionTimeout"]
+    compare = named(sync, "Compare with sources")["parameters"]
+    assert compare["options"]["timeout"] / 1000 < sync["settings"]["executionTimeout"] < 5 * 60
 
 
 def test_normalising_takes_out_what_one_deployment_put_in(workflow: dict[str, Any]) -> None:

@@ -68,7 +68,9 @@ class Event:
             self._files |= await _processed(subject)
         elif name in OF_A_KNOWLEDGE_BASE:
             self._files |= await _files_of(subject["id"])
-        elif name in OF_ANY_FILE or time.monotonic() - self._compared > self.valves.compare_all_s:
+        elif name in OF_ANY_FILE:
+            self._all = True
+        if time.monotonic() - self._compared > self.valves.compare_all_s:
             self._all = True
         if self._owes() and (self._telling is None or self._telling.done()):
             self._telling = asyncio.create_task(self._tell())
