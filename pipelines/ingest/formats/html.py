@@ -21,6 +21,7 @@ _BLOCKS = {
     "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul",
 }
 # fmt: on
+_LISTS = ("ul", "ol")
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0", re.IGNORECASE)
 
@@ -60,7 +61,7 @@ class _Reader:
         tag = element.tag
         if tag in _HEADINGS:
             self._heading(_HEADINGS[tag], _text_of(element))
-        elif tag in ("ul", "ol"):
+        elif tag in _LISTS:
             self._flush()
             self._add("\n".join(_list_lines(element)), is_list=True)
         elif tag == "table" and element.find(".//table") is None:
@@ -136,10 +137,11 @@ def _is_hidden(element: lxml.html.HtmlElement) -> bool:
     )
 
 
-def _text_of(element: lxml.html.HtmlElement) -> str:
+def _text_of(element: lxml.html.HtmlElement, *, without: tuple[str, ...] = ()) -> str:
+    """The text in an element, but for that in its children `without`."""
     pieces = [element.text or ""]
     for child in element:
-        if not _is_hidden(child):
+        if not _is_hidden(child) and child.tag not in without:
             gap = " " if child.tag in _BLOCKS or child.tag == "br" else ""
             pieces += [gap, _text_of(child), gap]
         pieces.append(child.tail or "")
@@ -152,11 +154,8 @@ def _list_lines(element: lxml.html.HtmlElement) -> list[str]:
     for number, item in enumerate(element.iterchildren("li"), start=1):
         if _is_hidden(item):
             continue
-        inner = [child for child in item if child.tag in ("ul", "ol")]
-        for child in inner:
-            child.drop_tree()
         mark = f"{number}. " if element.tag == "ol" else "- "
-        lines.append(mark + " ".join(_text_of(item).split()))
-        for child in inner:
+        lines.append(mark + " ".join(_text_of(item, without=_LISTS).split()))
+        for child in item.iterchildren(*_LISTS):
             lines += _list_lines(child)
     return lines

@@ -32,8 +32,9 @@ def parse(data: bytes) -> ParsedDocument:
         DocumentTooLarge: a sheet has more cells than are read, or the file unpacks to too much.
     """
     if data.startswith(ole.MAGIC):
-        refuse_too_many(sheet_extent.of_old(ole.read_stream(data, "Workbook", "Book")))
-        return ParsedDocument(_read(data))
+        stream = ole.read_stream(data, "Workbook", "Book")
+        refuse_too_many(sheet_extent.of_old(stream))
+        return ParsedDocument(_read(ole.repacked("Workbook", sheet_extent.without_dimensions(stream))))
     archive = Archive(data, WHAT)
     for name in archive.names:
         if name.startswith("xl/worksheets/"):

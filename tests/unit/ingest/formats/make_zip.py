@@ -67,10 +67,7 @@ def epub(chapters: Mapping[str, str], *, title: str = "The book", more: Mapping[
             "META-INF/container.xml": '<container><rootfile full-path="OEBPS/p.opf"/></container>',
             "OEBPS/p.opf": package,
             "OEBPS/nav.xhtml": f"{head}<body><p>Contents</p></body></html>",
-            **{
-                f"OEBPS/{name}": f"{head}<head><title>{title}</title></head>{body}</html>"
-                for name, body in chapters.items()
-            },
+            **{f"OEBPS/{name}": f"{start}{body}</html>" for name, body in chapters.items()},
             **(more or {}),
         }
     )

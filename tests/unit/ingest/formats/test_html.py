@@ -55,6 +55,10 @@ def test_a_table_for_layout_is_read_as_text() -> None:
     assert [block.text for block in html.parse(page).blocks] == ["left", "inner", "right"]
 
 
+def test_control_characters_behind_a_list_in_a_list_do_no_harm() -> None:
+    assert html.parse(b"<ul><li>a<ul><li>b</ul>c\x01d</ul>").blocks == (Block("- acd\n- b", "list"),)
+
+
 def test_deep_nesting_is_read_without_an_error() -> None:
     assert html.parse(b"<div>" * 20_000 + b"text" + b"</div>" * 20_000) is not None
 

@@ -13,7 +13,8 @@ BODY = """<text:tracked-changes><text:p>deleted</text:p></text:tracked-changes>
 <text:table-of-content><text:index-body><text:p>Hotels 1</text:p></text:index-body></text:table-of-content>
 <text:section><text:h text:outline-level="1">Hotels</text:h></text:section>
 <text:p>Book<text:s text:c="2"/>early<office:annotation><text:p>why?</text:p></office:annotation>,<text:line-break/>go.
-<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>Or late.</text:p></text:note-body></text:note></text:p>
+<text:note><text:note-citation>1</text:note-citation>
+<text:note-body><text:p>Or late.</text:p></text:note-body></text:note></text:p>
 <text:list><text:list-item><text:p>Berlin</text:p><text:list><text:list-item><text:p>Mitte</text:p></text:list-item>
 </text:list></text:list-item></text:list>
 <table:table><table:table-header-rows><table:table-row><table:table-cell><text:p>City</text:p></table:table-cell>

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import struct
 
 import openpyxl
 import pytest
@@ -77,6 +78,13 @@ def test_the_sheets_of_an_old_workbook_count_together() -> None:
     stream = make_ole.old_workbook({"One": [["a", "b"]], "Two": [["c"], ["d"]]})
     assert spreadsheet.parse(stream).blocks[0].text == "One"
     assert sheet_extent.of_old(spreadsheet.ole.read_stream(stream, "Workbook")) == 4
+
+
+def test_what_an_old_workbook_declares_of_itself_is_not_believed() -> None:
+    strings = struct.pack("<HHII", 0x00FC, 8, 2**31, 2**31)
+    assert sheet_extent.of_old(strings) == 2**31
+    size = struct.pack("<HHIIHH", 0x0200, 12, 0, 2**31, 0, 2**15)
+    assert sheet_extent.without_dimensions(strings + size) == strings + b"\xff\x0f" + size[2:]
 
 
 def test_broken_files_are_unreadable() -> None:
