@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 
 from pipelines.errors import SetupFailed, SourceUnavailable
 from pipelines.ingest.access import AccessRules
@@ -32,6 +34,7 @@ from pipelines.stores.generations import Generations
 from pipelines.stores.postgres import open_database
 from pipelines.stores.registry import Registry
 from pipelines.stores.s3 import s3_client
+from pipelines.stores.served_index import ServedGenerations
 from pipelines.stores.sources import open_source, open_uploads, source_url
 from pipelines.stores.sqs import S3Notifications, sqs_client
 
@@ -111,12 +114,36 @@ def open_documents(settings: Settings, embedding: EmbeddingProvider) -> Document
     )
 
 
+@contextmanager
+def open_worker(settings: Settings) -> Iterator[tuple[Workers, Listener | None]]:
+    """The workers and the listener of a process beside pipelines, which has the index open; raises `SetupFailed`."""
+    embedding = load_configured_embedding(settings)
+    count = settings.ingest_workers or os.cpu_count() or 1
+    registry = Registry(open_database(_registry_url(settings), connections=2 * count + SPARE_CONNECTIONS))
+    key = settings.internal_api_key.get_secret_value()
+    generations = ServedGenerations(settings.pipelines_url, key=key, embedding=embedding, recipe=recipe(embedding))
+    sources = _Sources(settings)
+    path = ingest_path(settings, count)
+    work = Work(registry, generations, path, sources.uploads, sources.open)
+    workers = Workers(work, threads=count)
+    rules = partial(AccessRules.load, settings.access_file, settings.default_access)
+    try:
+        yield workers, _listener(settings, work, workers, sources.urls, rules)
+    finally:
+        workers.stop(timeout_s=STOP_S)
+        path.threads.shutdown(wait=False, cancel_futures=True)
+        path.isolation.close()
+        generations.close()
+        registry.close()
+
+
 def ingest_path(settings: Settings, count: int) -> IngestPath:
     """The stages with what they need, for `count` documents at once."""
-    spool = settings.state_dir / "data" / "spool"
-    # What a killed process was reading is fetched again.
-    shutil.rmtree(spool, ignore_errors=True)
-    spool.mkdir(parents=True, mode=0o700)
+    spools = settings.state_dir / "data" / "spool"
+    spools.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _forget_spools_of_the_dead(spools)
+    spool = spools / str(os.getpid())
+    spool.mkdir(exist_ok=True)
     return IngestPath(
         isolation=Isolation(workers=count, memory_mb=settings.read_memory_mb, timeout_s=settings.read_timeout_s),
         vision=choose_vision(settings, cores=count),
@@ -130,6 +157,18 @@ def ingest_path(settings: Settings, count: int) -> IngestPath:
 def recipe(embedding: EmbeddingProvider) -> str:
     """What chunks and vectors follow from, besides the documents: an index of another recipe is out of date."""
     return f"{embedding.name} {RECIPE}"
+
+
+def _forget_spools_of_the_dead(spools: Path) -> None:
+    """What a killed process was reading is fetched again."""
+    for spool in spools.iterdir():
+        try:
+            os.kill(int(spool.name), 0)
+        except (ProcessLookupError, ValueError):
+            shutil.rmtree(spool, ignore_errors=True)
+        except PermissionError:
+            # It lives, as another user.
+            continue
 
 
 class _Sources:

@@ -41,10 +41,18 @@ def serve() -> None:
     from pipelines.serve import serve as run
 
     settings = read_settings(Settings)
-    logging.basicConfig(level="WARNING", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for ours in ("pipelines", "uvicorn.error"):
-        logging.getLogger(ours).setLevel(settings.log_level)
+    _log_ours(settings)
     uvloop.run(run(settings))
+
+
+@app.command()
+def worker() -> None:
+    """Read documents beside a running pipelines, as many processes as there is work for: listens to the queue too."""
+    from pipelines.worker import work
+
+    settings = read_settings(Settings)
+    _log_ours(settings)
+    work(settings)
 
 
 @app.command()
@@ -124,6 +132,12 @@ def _bring_up() -> StackSettings:
 
     start(settings, console, provision=provision)
     return settings
+
+
+def _log_ours(settings: Settings) -> None:
+    logging.basicConfig(level="WARNING", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for ours in ("pipelines", "uvicorn.error"):
+        logging.getLogger(ours).setLevel(settings.log_level)
 
 
 def _state_dir() -> Path:

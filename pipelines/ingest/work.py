@@ -11,13 +11,14 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from pipelines.domain import DocumentRecord
 from pipelines.errors import DocumentRejected, RaglineError, StoreUnavailable
 from pipelines.ingest.publish import publish_document, remove_document
 from pipelines.ingest.run import IngestPath
 from pipelines.stores.base import DocumentSource, UploadStore
-from pipelines.stores.generations import Generation, Generations
+from pipelines.stores.generations import Generation
 from pipelines.stores.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -29,12 +30,20 @@ ATTEMPTS = 8
 FIRST_DELAY_S, LONGEST_DELAY_S = 2.0, 300.0
 
 
+class WrittenGenerations(Protocol):
+    """The index as a worker sees it, in its own process or in another."""
+
+    def written(self) -> tuple[Generation, ...]: ...
+
+    def kept(self) -> tuple[Generation, ...]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What it takes to work on one document."""
 
     registry: Registry
-    generations: Generations
+    generations: WrittenGenerations
     path: IngestPath
     uploads: UploadStore
     open_source: Callable[[str], DocumentSource]

@@ -16,7 +16,11 @@ from pydantic import BaseModel, TypeAdapter
 
 from pipelines.domain import Chunk, Document, IndexedDocument, Passage, Vector
 from pipelines.errors import StoreUnavailable
+from pipelines.providers.base import EmbeddingProvider
 from pipelines.stores.base import ChunkIndex, SearchRequest
+from pipelines.stores.generations import Generation
+
+REBUILD_RETRY_S = 30.0
 
 
 class StageBody(BaseModel):
@@ -85,6 +89,49 @@ class ServedIndex(ChunkIndex):
             raise StoreUnavailable(f"pipelines refused {method} {path}: {response.text[:200]}")
         body: dict[str, Any] = response.json() if response.content else {}
         return body
+
+
+class ServedGenerations:
+    """The generations of the index that pipelines has open, for a worker that embeds with `embedding` and `recipe`."""
+
+    def __init__(self, url: str, *, key: str, embedding: EmbeddingProvider, recipe: str) -> None:
+        timeout = httpx.Timeout(10, read=120, write=120)
+        self._http = httpx.Client(base_url=url, headers={"X-Ragline-Key": key}, timeout=timeout)
+        self._embedding = embedding
+        self._recipe = recipe
+
+    def written(self) -> tuple[Generation, ...]:
+        """The one that documents go into; raises `StoreUnavailable` while it cannot be this worker that does it."""
+        state = self._state()
+        if state["recipe"] != self._recipe:
+            raise StoreUnavailable(
+                f"The index is one of {state['recipe']}, and this worker makes {self._recipe}: give both the same "
+                "EMBEDDING_MODEL, and run `ragline reindex` if it was changed.",
+                retry_after=REBUILD_RETRY_S,
+            )
+        if state["building"]:
+            raise StoreUnavailable("The index is being rebuilt; pipelines does that by itself.", retry_after=REBUILD_RETRY_S)
+        return (self._generation(state["live"]),)
+
+    def kept(self) -> tuple[Generation, ...]:
+        """All of them: what is removed or closed is so everywhere."""
+        state = self._state()
+        return tuple(self._generation(state[name]) for name in ("live", "building", "previous") if state[name])
+
+    def close(self) -> None:
+        """Release the connection."""
+        self._http.close()
+
+    def _generation(self, generation: str) -> Generation:
+        return Generation(generation, ServedIndex(self._http, generation), self._embedding, self._recipe)
+
+    def _state(self) -> dict[str, Any]:
+        with _translated():
+            response = self._http.get("/index")
+        if not response.is_success:
+            raise StoreUnavailable(f"pipelines refused GET /index: {response.text[:200]}")
+        state: dict[str, Any] = response.json()
+        return state
 
 
 @contextmanager

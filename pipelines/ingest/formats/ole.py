@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 
-import olefile  # type: ignore[import-untyped]
+import olefile
 
 from pipelines.errors import DocumentTooLarge
 from pipelines.ingest.formats.broken import refuse_broken
