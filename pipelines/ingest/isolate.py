@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from pipelines.errors import DocumentTooCostly, Unavailable, UnreadableDocument
+from pipelines.errors import DocumentRejected, DocumentTooCostly, Unavailable, UnreadableDocument
 from pipelines.ingest.isolated import Outcome, begin, call
 
 P = ParamSpec("P")
@@ -109,9 +109,7 @@ class _Reader:
             ) from error
         except ProcessExpired as error:
             self.end()
-            raise UnreadableDocument(
-                f"It could not be read: the reader crashed over it ({_exit_name(error.exitcode)})."
-            ) from error
+            raise self._ended(error.exitcode) from error
         if outcome.worn:
             self.end()
         return outcome
@@ -128,6 +126,16 @@ class _Reader:
         if pool is not None:
             pool.stop()  # type: ignore[no-untyped-call]
             pool.join()
+
+    def _ended(self, code: int) -> DocumentRejected:
+        if code == -signal.SIGABRT:
+            # What C++ and Rust do when they get no memory.
+            return DocumentTooCostly(
+                f"The reader gave up on it, most likely because it takes over {self._memory_mb} MB of memory: "
+                "split it into parts, or raise READ_MEMORY_MB."
+            )
+        how = signal.Signals(-code).name if -code in set(signal.Signals) else f"exit code {code}"
+        return UnreadableDocument(f"It could not be read: the reader crashed over it ({how}).")
 
     def _call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Outcome:
         try:
@@ -146,10 +154,11 @@ class _Reader:
             # Spawned: the threads of this process rule out a fork of it, and its memory would count as the reader's.
             spawn = multiprocessing.get_context("spawn")
             self._pool = ProcessPool(1, MAX_DOCUMENTS, begin, (os.getpid(),), context=spawn)
-        if not self._pool.active:
-            raise BrokenProcessPool
         task = (function, args, kwargs, self._memory_mb * 2**20)
-        self._reading = self._pool.schedule(call, args=task, timeout=self._timeout_s)
+        try:
+            self._reading = self._pool.schedule(call, args=task, timeout=self._timeout_s)
+        except RuntimeError as error:
+            raise BrokenProcessPool from error
         try:
             if self._closed.is_set():
                 raise CancelledError
@@ -166,7 +175,3 @@ def _result(outcome: Outcome) -> object:
         logger.warning("A document could not be read: %s at\n%s", outcome.problem, outcome.trace)
         raise UnreadableDocument(f"It could not be read ({outcome.problem}): it is broken, or unlike any other.")
     return pickle.loads(outcome.result)  # noqa: S301 (our own process wrote it)
-
-
-def _exit_name(code: int) -> str:
-    return signal.Signals(-code).name if -code in set(signal.Signals) else f"exit code {code}"

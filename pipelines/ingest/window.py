@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import chain
 
 CountTokens = Callable[[str], int]
@@ -17,6 +19,9 @@ TOKEN_CHARS = 16
 UNCOUNTED = 50_000
 """A text of more characters is not given to the tokenizer, which would take seconds: no window holds it."""
 
+SHORT, REMEMBERED = 200, 20_000
+"""So many texts of at most so many characters are counted once: words, cells and places come again and again."""
+
 _WORD = re.compile(r"\S+\s*")
 
 
@@ -28,12 +33,12 @@ class Window:
         self._count_tokens = count_tokens
         self._max_tokens = max_tokens
         self._special = count_tokens("")
+        self._counted = lru_cache(REMEMBERED)(self._count)
+        self._places: dict[tuple[str, ...], tuple[str, tuple[str, ...]]] = {}
 
     def count(self, text: str) -> int:
         """Tokens of the text itself, without the special ones that a whole input takes; far too many for a long one."""
-        if len(text) > UNCOUNTED:
-            return len(text)
-        return max(self._count_tokens(text) - self._special, len(text) // TOKEN_CHARS)
+        return self._counted(text) if len(text) <= SHORT else self._count(text)
 
     def fits(self, context: str) -> bool:
         """Whether this whole input fits."""
@@ -41,15 +46,9 @@ class Window:
 
     def place(self, section: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         """The title and the section to put before a text, cut to their share of the window."""
-        if section and section[0] == self._title:
-            section = section[1:]
-        share = int(self._max_tokens * PLACE_SHARE)
-        while section and self._place_tokens(self._title, section) > share:
-            section = section[1:]
-        title = self._title
-        if self._place_tokens(title, section) > share:
-            title = next(self.cut(title, share), "").strip()
-        return title, section
+        if section not in self._places:
+            self._places[section] = self._cut_place(section)
+        return self._places[section]
 
     def room(self, title: str, section: tuple[str, ...]) -> int:
         """Tokens left for a text that stands under this title and section."""
@@ -67,13 +66,31 @@ class Window:
         if run:
             yield run
 
+    def _count(self, text: str) -> int:
+        if len(text) > UNCOUNTED:
+            return len(text)
+        return max(self._count_tokens(text) - self._special, len(text) // TOKEN_CHARS)
+
     def _cut_word(self, word: str, limit: int) -> Iterator[str]:
-        if len(word) == 1 or self.count(word) <= limit:
+        tokens = self.count(word)
+        if len(word) == 1 or tokens <= limit:
             yield word
             return
-        middle = len(word) // 2
-        yield from self._cut_word(word[:middle], limit)
-        yield from self._cut_word(word[middle:], limit)
+        # As many parts as should be needed: halving would count every character many times over.
+        step = math.ceil(len(word) / max(math.ceil(tokens / limit), 2))
+        for start in range(0, len(word), step):
+            yield from self._cut_word(word[start : start + step], limit)
+
+    def _cut_place(self, section: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+        if section and section[0] == self._title:
+            section = section[1:]
+        share = int(self._max_tokens * PLACE_SHARE)
+        while section and self._place_tokens(self._title, section) > share:
+            section = section[1:]
+        title = self._title
+        if self._place_tokens(title, section) > share:
+            title = next(self.cut(title, share), "").strip()
+        return title, section
 
     def _place_tokens(self, title: str, section: tuple[str, ...]) -> int:
         return self.count(" › ".join((title, *section)))

@@ -26,7 +26,8 @@ def parse(data: bytes) -> ParsedDocument:
     Raises:
         UnreadableDocument: the bytes are not text.
     """
-    lines = [clean_line(line) for line in decode(data).split("\n")]
+    # One empty line parts paragraphs as well as a million do.
+    lines = [clean_line(line) for line in re.sub(r"\n{3,}", "\n\n", decode(data)).split("\n")]
     width = full_width([line for line in lines if line])
     outline = Outline()
     blocks: list[Block] = []

@@ -84,6 +84,12 @@ def test_a_process_that_keeps_much_memory_is_replaced(isolation: Isolation) -> N
     assert isolation.run(reading.keep, 200) != process
 
 
+def test_a_parser_that_aborts_wanted_more_memory(isolation: Isolation) -> None:
+    with pytest.raises(DocumentTooCostly, match="takes over 256 MB of memory"):
+        isolation.run(reading.abort)
+    assert isolation.run(reading.double, 1) == 2
+
+
 @pytest.mark.parametrize(("function", "how"), [(reading.crash, "SIGSEGV"), (reading.leave, "exit code 7")])
 def test_a_crash_costs_only_the_document(isolation: Isolation, function: Callable[[], None], how: str) -> None:
     with pytest.raises(UnreadableDocument, match=f"the reader crashed over it \\({how}\\)"):
@@ -190,9 +196,10 @@ from tests.unit.ingest import reading_functions as reading
 
 if __name__ == "__main__":
     isolation = Isolation(workers=2, memory_mb=256, timeout_s=60)
-    for function in (reading.compute_in_c, reading.give_up):
-        threading.Thread(target=isolation.run, args=(function,), daemon=True).start()
-    time.sleep(2)
+    threading.Thread(target=isolation.run, args=(reading.compute_in_c,), daemon=True).start()
+    time.sleep(0.1)
+    isolation.run(reading.double, 1)
+    time.sleep(0.5)
     print("reading", flush=True)
     time.sleep(60)
 """
