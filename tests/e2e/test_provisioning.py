@@ -50,7 +50,7 @@ def note(workflow: dict[str, Any]) -> str:
 
 
 def test_setting_up_again_changes_nothing(stack: Stack) -> None:
-    assert provision(stack.settings) == {"answer-question": "unchanged"}
+    assert set(provision(stack.settings).values()) == {"unchanged"}
 
 
 def test_a_newer_workflow_replaces_one_nobody_touched_and_keeps_one_that_was_edited(
