@@ -50,10 +50,12 @@ class FolderSource(DocumentSource):
         return self._entry(parts, status) if parts and status else None
 
     def read(self, entry: SourceEntry, into: BinaryIO, *, max_bytes: int) -> None:
-        if entry.size > max_bytes:
-            raise DocumentTooLarge(f"{entry.key.name} is larger than the {max_bytes // 2**20} MB a document may have.")
         with self._open(entry) as file:
             left = self._unchanged_size(file, entry)
+            if left > max_bytes:
+                raise DocumentTooLarge(
+                    f"{entry.key.name} is larger than the {max_bytes // 2**20} MB a document may have."
+                )
             while left:
                 with self._translating(entry):
                     piece = file.read(min(_PIECE, left))

@@ -93,8 +93,6 @@ class S3Source(DocumentSource):
         key = self.key(entry.origin)
         if key is None:
             raise UnreadableDocument(f"{entry.key.name} is not a document of {self.url}.")
-        if entry.size > max_bytes:
-            raise DocumentTooLarge(f"{entry.key.name} is larger than the {max_bytes // 2**20} MB a document may have.")
         tag = entry.version.rpartition("-")[0]
         with self._reading(entry):
             answer = self._client.get_object(Bucket=self._bucket, Key=key, IfMatch=f'"{tag}"')
@@ -102,6 +100,10 @@ class S3Source(DocumentSource):
             # Not every server knows If-Match.
             if _version(answer["ETag"], answer["ContentLength"]) != entry.version:
                 raise _changed(entry)
+            if answer["ContentLength"] > max_bytes:
+                raise DocumentTooLarge(
+                    f"{entry.key.name} is larger than the {max_bytes // 2**20} MB a document may have."
+                )
             while piece := self._piece(body, entry):
                 into.write(piece)
 

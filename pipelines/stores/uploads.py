@@ -18,7 +18,7 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from tempfile import mkstemp
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from pipelines.errors import SetupFailed, SourceUnavailable
 from pipelines.stores.aws import AWS_ERRORS, code_of, translating, unavailable
@@ -186,7 +186,9 @@ class S3Uploads(_Uploads):
             self._client.put_object(Bucket=self._bucket, Key=self._key(folder, _ORIGIN), Body=origin.encode())
             # In parts when it is large, one after the other: memory is bounded and nothing is listed before the end.
             one_by_one = TransferConfig(use_threads=False)
-            self._client.upload_fileobj(data, self._bucket, self._key(folder, name), Config=one_by_one)
+            self._client.upload_fileobj(
+                cast("BinaryIO", _LeftOpen(data)), self._bucket, self._key(folder, name), Config=one_by_one
+            )
         self._remove(folder, keep=(name, _ORIGIN))
         return self._put_entry(origin)
 
@@ -220,6 +222,16 @@ class S3Uploads(_Uploads):
 
     def _key(self, folder: str, name: str) -> str:
         return f"{self._folder}{folder}/{name}"
+
+
+class _LeftOpen:
+    """What `data` holds, for boto3 1.44, which closes what it has sent."""
+
+    def __init__(self, data: BinaryIO) -> None:
+        self._data = data
+
+    def read(self, size: int = -1) -> bytes:
+        return self._data.read(size)
 
 
 def _sync(folder: Path) -> None:
