@@ -49,8 +49,9 @@ def open_database(url: str, *, connections: int) -> Database:
 
 def migrate(connection: Connection[tuple[object, ...]]) -> list[str]:
     """Apply the migrations that the database lacks, and return their names; raises `SetupFailed` for a newer schema."""
-    scripts = {file.name: file.read_text("utf-8") for file in files("pipelines.stores.migrations").iterdir()}
-    wanted = sorted(name for name in scripts if name.endswith(".sql"))
+    beside = files("pipelines.stores.migrations").iterdir()
+    scripts = {file.name: file.read_text("utf-8") for file in beside if file.name.endswith(".sql")}
+    wanted = sorted(scripts)
     connection.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
     try:
         connection.execute("CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, applied_at timestamptz)")
