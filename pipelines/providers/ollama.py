@@ -59,7 +59,7 @@ class OllamaProvider(ChatProvider):
                         yield _finish(part)
                         return
         except VENDOR_ERRORS as error:
-            raise self._translated(error, model) from error
+            raise translated(error, model, self._base_url) from error
         raise ModelFailed(f"Ollama broke off before the end of the answer of {model}.")
 
     async def check(self) -> None:
@@ -77,20 +77,23 @@ class OllamaProvider(ChatProvider):
             async with asyncio.timeout(self._connect_timeout_s):
                 return await self._client.list()
         except (*VENDOR_ERRORS, TimeoutError) as error:
-            raise self._unreachable() from error
+            raise _unreachable(self._base_url) from error
 
-    def _translated(self, error: Exception, model: str) -> RaglineError:
-        if isinstance(error, ResponseError):
-            return _from_status(error, model)
-        # `httpx.ConnectError` when streaming, the builtin otherwise: the client translates only the latter (0.6.3).
-        if isinstance(error, ConnectionError | httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
-            return self._unreachable()
-        if isinstance(error, httpx.HTTPError):
-            return ModelFailed(f"The connection to Ollama broke while {model} was answering.")
-        return ModelFailed(f"Ollama sent something for {model} that is not its protocol.")
 
-    def _unreachable(self) -> ModelUnavailable:
-        return ModelUnavailable(f"Ollama does not answer at {self._base_url}; start it or set OLLAMA_BASE_URL.")
+def translated(error: Exception, model: str, base_url: str) -> RaglineError:
+    """What one of `VENDOR_ERRORS` means, raised by a chat with `model` at `base_url`."""
+    if isinstance(error, ResponseError):
+        return _from_status(error, model)
+    # `httpx.ConnectError` when streaming, the builtin otherwise: the client translates only the latter (0.6.3).
+    if isinstance(error, ConnectionError | httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        return _unreachable(base_url)
+    if isinstance(error, httpx.HTTPError):
+        return ModelFailed(f"The connection to Ollama broke while {model} was answering.")
+    return ModelFailed(f"Ollama sent something for {model} that is not its protocol.")
+
+
+def _unreachable(base_url: str) -> ModelUnavailable:
+    return ModelUnavailable(f"Ollama does not answer at {base_url}; start it or set OLLAMA_BASE_URL.")
 
 
 def _from_status(error: ResponseError, model: str) -> RaglineError:

@@ -42,7 +42,7 @@ class OpenAICompatibleProvider(ChatProvider):
         try:
             chunks = await self._open(model, messages, options)
         except VENDOR_ERRORS as error:
-            raise self._translated(error, model, answering=False) from error
+            raise translated(error, model, self._base_url, answering=False) from error
         finish = None
         usage: Usage | None = None
         async with chunks:
@@ -56,7 +56,7 @@ class OpenAICompatibleProvider(ChatProvider):
                         yield TextDelta(choice.delta.content)
                     finish = choice.finish_reason or finish
             except VENDOR_ERRORS as error:
-                raise self._translated(error, model, answering=True) from error
+                raise translated(error, model, self._base_url, answering=True) from error
         if finish is None:
             raise ModelFailed(f"The server at {self._base_url} broke off before the end of the answer of {model}.")
         yield Finish(reason="length" if finish == "length" else "stop", usage=usage)
@@ -69,7 +69,7 @@ class OpenAICompatibleProvider(ChatProvider):
             async with asyncio.timeout(self._connect_timeout_s):
                 return [model.id async for model in self._client.models.list()]
         except (*VENDOR_ERRORS, TimeoutError) as error:
-            raise self._unavailable(error) from error
+            raise _unavailable(error, self._base_url) from error
 
     async def close(self) -> None:
         await self._client.close()
@@ -87,32 +87,36 @@ class OpenAICompatibleProvider(ChatProvider):
             max_tokens=openai.omit if options.max_tokens is None else options.max_tokens,
         )
 
-    def _translated(self, error: Exception, model: str, *, answering: bool) -> RaglineError:
-        if isinstance(error, openai.APIStatusError):
-            return self._from_status(error, model)
-        if isinstance(error, openai.APIConnectionError) and not answering:
-            return self._unavailable(error)
-        if isinstance(error, openai.APIConnectionError):
-            return ModelFailed(f"The connection to {self._base_url} broke while {model} was answering.")
-        if isinstance(error, openai.APIError):
-            return ModelFailed(f"The server at {self._base_url} failed to run {model}: {error.message}")
-        return ModelFailed(f"The server at {self._base_url} sent something for {model} that is not OpenAI's protocol.")
 
-    def _from_status(self, error: openai.APIStatusError, model: str) -> RaglineError:
-        match error.status_code:
-            case 404:
-                return UnknownModel(f"The server at {self._base_url} does not have the model {model}.")
-            case 429:
-                return Busy(f"The server at {self._base_url} is busy; try again.", retry_after=_retry_after(error))
-            case 401 | 403 | 502 | 503 | 504:
-                return self._unavailable(error)
-            case status:
-                return ModelFailed(f"The server at {self._base_url} answered {status} for {model}: {error.message}")
+def translated(error: Exception, model: str, base_url: str, *, answering: bool) -> RaglineError:
+    """What one of `VENDOR_ERRORS` means, raised by a chat with `model` that had begun to answer or not."""
+    if isinstance(error, openai.APIStatusError):
+        return _from_status(error, model, base_url)
+    if isinstance(error, openai.APIConnectionError) and not answering:
+        return _unavailable(error, base_url)
+    if isinstance(error, openai.APIConnectionError):
+        return ModelFailed(f"The connection to {base_url} broke while {model} was answering.")
+    if isinstance(error, openai.APIError):
+        return ModelFailed(f"The server at {base_url} failed to run {model}: {error.message}")
+    return ModelFailed(f"The server at {base_url} sent something for {model} that is not OpenAI's protocol.")
 
-    def _unavailable(self, error: Exception) -> ModelUnavailable:
-        if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
-            return ModelUnavailable(f"The server at {self._base_url} refuses the key; set OPENAI_API_KEY.")
-        return ModelUnavailable(f"The server at {self._base_url} does not answer; start it or set OPENAI_BASE_URL.")
+
+def _from_status(error: openai.APIStatusError, model: str, base_url: str) -> RaglineError:
+    match error.status_code:
+        case 404:
+            return UnknownModel(f"The server at {base_url} does not have the model {model}.")
+        case 429:
+            return Busy(f"The server at {base_url} is busy; try again.", retry_after=_retry_after(error))
+        case 401 | 403 | 502 | 503 | 504:
+            return _unavailable(error, base_url)
+        case status:
+            return ModelFailed(f"The server at {base_url} answered {status} for {model}: {error.message}")
+
+
+def _unavailable(error: Exception, base_url: str) -> ModelUnavailable:
+    if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+        return ModelUnavailable(f"The server at {base_url} refuses the key; set OPENAI_API_KEY.")
+    return ModelUnavailable(f"The server at {base_url} does not answer; start it or set OPENAI_BASE_URL.")
 
 
 def _usage(usage: CompletionUsage | None) -> Usage | None:

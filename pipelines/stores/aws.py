@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 AWS_ERRORS = (aws.BotoCoreError, aws.ClientError, ResponseParserError)
 """Everything that a call may raise."""
 
+NO_CREDENTIALS = (
+    *(aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError, aws.ProfileNotFound),
+    *(aws.NoAuthTokenError, aws.TokenRetrievalError, aws.SSOError, aws.LoginError),
+)
+"""Errors of a machine that has no credentials, or none that are valid."""
+
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "AllAccessDisabled", "403", "Forbidden"})
 
 _BY_CODE = {
@@ -41,10 +47,6 @@ _BY_CODE = {
 }
 _OTHER_REGION = frozenset(
     {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "301"}
-)
-_NO_CREDENTIALS = (
-    *(aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError, aws.ProfileNotFound),
-    *(aws.NoAuthTokenError, aws.TokenRetrievalError, aws.SSOError, aws.LoginError),
 )
 _BROKEN_OFF = (aws.ReadTimeoutError, aws.ResponseStreamingError, aws.IncompleteReadError, aws.ConnectionClosedError)
 _UNREACHABLE = (aws.ConnectionError, aws.HTTPClientError)
@@ -111,7 +113,7 @@ def unavailable(error: Exception, what: str, *, permission: str) -> SourceUnavai
 def _explain(error: Exception, permission: str) -> str:
     if isinstance(error, aws.ClientError):
         return _explain_answer(error, permission)
-    if isinstance(error, _NO_CREDENTIALS):
+    if isinstance(error, NO_CREDENTIALS):
         return "cannot be asked: there are no valid AWS credentials; give this process a role, or set a key."
     if isinstance(error, _BROKEN_OFF):
         return "broke off in the middle of its answer; it will be asked again."

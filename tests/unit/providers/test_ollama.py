@@ -16,7 +16,7 @@ from aiohttp import web
 from pipelines.domain import Message, Usage
 from pipelines.errors import Busy, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
 from pipelines.providers.base import ChatDelta, Finish, GenerateOptions, TextDelta
-from pipelines.providers.ollama import VENDOR_ERRORS, OllamaProvider
+from pipelines.providers.ollama import VENDOR_ERRORS, OllamaProvider, translated
 from tests.models import ModelServer, running_model_server
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -112,7 +112,7 @@ async def test_translates_what_ollama_says(
 )
 def test_maps_every_vendor_error_it_claims_to(raised: Exception, error: type[RaglineError]) -> None:
     assert isinstance(raised, VENDOR_ERRORS)
-    assert type(OllamaProvider("http://127.0.0.1:1")._translated(raised, "llama3.2")) is error
+    assert type(translated(raised, "llama3.2", "http://127.0.0.1:1")) is error
 
 
 async def test_says_where_it_looked_when_nothing_answers() -> None:

@@ -15,7 +15,7 @@ import pytest
 from pipelines.domain import Message, Usage
 from pipelines.errors import Busy, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
 from pipelines.providers.base import ChatDelta, Finish, GenerateOptions, TextDelta
-from pipelines.providers.openai_compatible import VENDOR_ERRORS, OpenAICompatibleProvider
+from pipelines.providers.openai_compatible import VENDOR_ERRORS, OpenAICompatibleProvider, translated
 from tests.models import ModelServer, running_model_server
 
 ASK = [Message("user", "How much leave do I have?")]
@@ -138,5 +138,4 @@ def _refusal(kind: type[openai.APIStatusError], status: int) -> openai.APIStatus
 )
 def test_maps_every_vendor_error_it_claims_to(raised: Exception, answering: bool, error: type[RaglineError]) -> None:
     assert isinstance(raised, VENDOR_ERRORS)
-    provider = OpenAICompatibleProvider("http://127.0.0.1:1/v1")
-    assert type(provider._translated(raised, "any", answering=answering)) is error
+    assert type(translated(raised, "any", "http://127.0.0.1:1/v1", answering=answering)) is error

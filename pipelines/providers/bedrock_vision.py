@@ -1,0 +1,182 @@
+"""A vision model of Amazon Bedrock: the image of a page goes in, its text as Markdown comes out."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from threading import BoundedSemaphore, Lock
+from typing import TYPE_CHECKING
+
+from botocore import exceptions as aws
+from botocore.config import Config
+from PIL import Image
+
+from pipelines.errors import Busy, DeadlineExceeded, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
+from pipelines.providers.base import VisionProvider
+from pipelines.providers.page_prompt import MAX_TOKENS, PROMPT, endless, page_text
+from pipelines.stores.aws import AWS_ERRORS, NO_CREDENTIALS, code_of
+
+if TYPE_CHECKING:
+    from types_boto3_bedrock_runtime.client import BedrockRuntimeClient
+    from types_boto3_bedrock_runtime.literals import ImageFormatType
+    from types_boto3_bedrock_runtime.type_defs import ConverseResponseTypeDef
+
+MAX_IMAGE_BYTES = 3_750_000
+"""Of one image in a Converse request: https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference.html"""
+
+_BUSY = frozenset({"ThrottlingException", "ServiceUnavailableException", "ModelNotReadyException"})
+_BAD_KEY = frozenset(
+    {
+        *(
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "RequestExpired",
+            "InvalidClientTokenId",
+            "InvalidSignatureException",
+        ),
+        *("UnrecognizedClientException", "IncompleteSignature", "MissingAuthenticationTokenException"),
+    }
+)
+_NOT_FOR_PAGES = re.compile(r"model identifier|on-demand throughput|support the image", re.IGNORECASE)
+"""What Bedrock calls invalid about the model, rather than about the page."""
+
+_PROFILE = re.compile(r"(?:global|us|us-gov|eu|apac|jp|au|ca|sa|me|af|il)\.(?P<model>[^.]+\..+)")
+"""An inference profile is named by where it runs and the model it runs."""
+
+
+class BedrockVision(VisionProvider):
+    """One vision model or inference profile, with the credentials of AWS' own chain: a task role, a profile, a key."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        parallel: int = 8,
+        timeout_s: float,
+        connect_timeout_s: float = 5,
+    ) -> None:
+        """`timeout_s` is for one page. Without `region` the machine's AWS configuration says it."""
+        self.name = f"bedrock/{model}"
+        self.parallel = parallel
+        self._model, self._region, self._endpoint_url, self._timeout_s = model, region, endpoint_url, timeout_s
+        self._places = BoundedSemaphore(parallel)  # several documents may be read at the same time
+        self._config = Config(
+            connect_timeout=connect_timeout_s,
+            read_timeout=timeout_s,
+            # Whoever reads a document says how often a page is tried.
+            retries={"mode": "standard", "total_max_attempts": 1},
+            max_pool_connections=parallel,
+        )
+        self._lock = Lock()
+        self._opened: BedrockRuntimeClient | None = None
+
+    def read_page(self, image: bytes) -> str:
+        with self._places:
+            try:
+                answer = self._ask(image)
+                text = "".join(part.get("text", "") for part in answer["output"]["message"]["content"])
+            except (*AWS_ERRORS, LookupError) as error:
+                raise self._translated(error) from error
+        match answer.get("stopReason"):
+            case "max_tokens":
+                raise endless(self._model)
+            case "guardrail_intervened" | "content_filtered":
+                raise ModelFailed(f"A filter in Bedrock withheld the text of the page that {self._model} read.")
+        return page_text(text)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._opened:
+                self._opened.close()
+
+    def _ask(self, image: bytes) -> ConverseResponseTypeDef:
+        data, kind = _within_limit(image)
+        return self._client().converse(
+            modelId=self._model,
+            messages=[
+                {"role": "user", "content": [{"image": {"format": kind, "source": {"bytes": data}}}, {"text": PROMPT}]}
+            ],
+            inferenceConfig={"temperature": 0, "maxTokens": MAX_TOKENS},
+        )
+
+    def _client(self) -> BedrockRuntimeClient:
+        """Made with the first page: it looks for credentials, which may ask the network."""
+        with self._lock:
+            if self._opened is None:
+                # Imported here: it takes 0.4 s, which a stack without AWS need not wait for.
+                from boto3.session import Session
+
+                session = Session(region_name=self._region)
+                self._region = session.region_name
+                self._opened = session.client("bedrock-runtime", endpoint_url=self._endpoint_url, config=self._config)
+            return self._opened
+
+    def _translated(self, error: Exception) -> RaglineError:
+        if isinstance(error, aws.ClientError):
+            return self._from_code(error)
+        if isinstance(error, aws.NoRegionError):
+            return ModelUnavailable("No AWS region is set for Bedrock: set AWS_REGION.")
+        if isinstance(error, NO_CREDENTIALS):
+            self._opened = None  # the client would never look for credentials again
+            return ModelUnavailable(
+                "There are no valid AWS credentials for Bedrock; give this process a role or a key."
+            )
+        if isinstance(error, aws.ReadTimeoutError):
+            return DeadlineExceeded(f"{self._model} took more than {self._timeout_s:g} s for a page.")
+        if isinstance(error, aws.ConnectionError):
+            return ModelUnavailable(
+                f"Bedrock cannot be reached in {self._region}; check AWS_REGION and the way out of this network."
+            )
+        if isinstance(error, aws.HTTPClientError):
+            return ModelFailed(f"The connection to Bedrock broke while {self._model} was answering.")
+        if isinstance(error, aws.BotoCoreError):
+            return ModelUnavailable(f"Bedrock cannot be asked as AWS is configured here: {str(error).rstrip('.')}.")
+        return ModelFailed(f"Bedrock sent something for {self._model} that is not its protocol.")
+
+    def _from_code(self, error: aws.ClientError) -> RaglineError:
+        code, said = code_of(error), str(error.response.get("Error", {}).get("Message", "")).rstrip(".")
+        if code == "AccessDeniedException":
+            return ModelUnavailable(
+                f"AWS does not let us use {self._model}: allow bedrock:InvokeModel on {' and '.join(self._resources())}"
+                f", and see that Bedrock's console offers the model ({said})."
+            )
+        if code in _BAD_KEY:
+            return ModelUnavailable(
+                f"AWS refuses the credentials for Bedrock ({said}); sign in again or renew the key."
+            )
+        if code in _BUSY:
+            return Busy(f"Bedrock is busy: {said}.", retry_after=_retry_after(error))
+        if code == "ModelTimeoutException":
+            return DeadlineExceeded(f"{self._model} took too long for a page: {said}.")
+        if code == "ResourceNotFoundException" or (code == "ValidationException" and _NOT_FOR_PAGES.search(said)):
+            return UnknownModel(f"Bedrock cannot read pages with {self._model} in {self._region}: {said}.")
+        return ModelFailed(f"Bedrock failed to run {self._model}: {said or code}.")
+
+    def _resources(self) -> list[str]:
+        """The ARNs that a role needs for this model: a profile's own, and its model's in every region it may run in."""
+        if self._model.startswith("arn:"):
+            return [self._model]
+        partition = self._opened.meta.partition if self._opened else "aws"
+        profile = _PROFILE.fullmatch(self._model)
+        if profile is None:
+            return [f"arn:{partition}:bedrock:{self._region}::foundation-model/{self._model}"]
+        return [
+            f"arn:{partition}:bedrock:{self._region}:*:inference-profile/{self._model}",
+            f"arn:{partition}:bedrock:*::foundation-model/{profile['model']}",
+        ]
+
+
+def _within_limit(image: bytes) -> tuple[bytes, ImageFormatType]:
+    if len(image) <= MAX_IMAGE_BYTES:
+        return image, "png"
+    smaller = BytesIO()
+    with Image.open(BytesIO(image)) as page:
+        page.convert("RGB").save(smaller, "JPEG", quality=85)
+    return smaller.getvalue(), "jpeg"
+
+
+def _retry_after(error: aws.ClientError) -> float | None:
+    value = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
+    return float(value) if value.isdecimal() else None
