@@ -9,10 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class HostileDocument:
-    """A document under its file name; its bytes are made when they are needed, the same ones every time."""
+    """A document under its file name; its bytes are made when they are needed, the same ones every time.
+
+    `holds` is text that must have been read out of it, where it is only odd and not broken.
+    """
 
     name: str
     make: Callable[[], bytes]
+    holds: str = ""
 
 
 def cut_short(name: str, whole: Callable[[], bytes]) -> Iterator[HostileDocument]:

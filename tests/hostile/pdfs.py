@@ -21,16 +21,24 @@ def pdfs() -> Iterator[HostileDocument]:
     yield HostileDocument("images only.pdf", lambda: pdf([], []))
     yield HostileDocument("no pages.pdf", lambda: _file([b"<< /Type /Catalog /Pages 2 0 R >>", _tree([])]))
     yield HostileDocument("10,000 pages.pdf", lambda: _pages(10_000, _TEXT))
-    yield HostileDocument("200,000 pages of one.pdf", lambda: _same_page(200_000))
+    yield HostileDocument("20,000 pages of one.pdf", lambda: _same_page(20_000))
     yield HostileDocument("pages in a circle.pdf", lambda: _file([b"<< /Type /Catalog /Pages 2 0 R >>", _tree([2])]))
     yield HostileDocument("a tree of pages, deep.pdf", lambda: _deep_tree(5_000))
-    yield HostileDocument("nested arrays.pdf", lambda: _pages(1, _TEXT, extra=b"/X " + b"[" * 100_000 + b"]" * 100_000))
-    yield HostileDocument("nested dictionaries.pdf", lambda: _pages(1, _TEXT, extra=b"/X " + b"<</X " * 100_000))
-    yield HostileDocument("nested content.pdf", lambda: _pages(1, b"q " * 500_000 + _TEXT))
+    yield HostileDocument(
+        "nested arrays.pdf",
+        lambda: _pages(1, _TEXT, extra=b"/X " + b"[" * 100_000 + b"]" * 100_000),
+        holds="Twenty days",
+    )
+    yield HostileDocument(
+        "nested dictionaries.pdf", lambda: _pages(1, _TEXT, extra=b"/X " + b"<</X " * 100_000), holds="Twenty days"
+    )
+    yield HostileDocument("nested content.pdf", lambda: _pages(1, b"q " * 500_000 + _TEXT), holds="Twenty days")
     yield HostileDocument("a bomb of a page.pdf", lambda: _bomb(_TEXT, times=1, layers=1))
     yield HostileDocument("a bomb in a bomb.pdf", lambda: _bomb(b" " * 2**20, times=300, layers=2))
     yield HostileDocument("a page of a million texts.pdf", lambda: _bomb(_TEXT, times=200_000, layers=1))
-    yield HostileDocument("a page as large as a country.pdf", lambda: _pages(1, _TEXT, box=b"[0 0 1e9 1e9]"))
+    yield HostileDocument(
+        "a page as large as a country.pdf", lambda: _pages(1, _TEXT, box=b"[0 0 1e9 1e9]"), holds="Twenty days"
+    )
 
 
 def _pages(count: int, content: bytes, *, extra: bytes = b"", box: bytes = b"[0 0 595 842]") -> bytes:
