@@ -82,6 +82,26 @@ def prepare_model(model: str, backend: Backend, state_dir: Path) -> Path:
     return target
 
 
+def load_exported(name: str, state_dir: Path, *, threads: int = 1) -> EmbeddingProvider:
+    """Load a model that was exported before by the name of its provider, wherever its source is now.
+
+    Raises:
+        SetupFailed: it is not there, or it is damaged.
+    """
+    for card in sorted((state_dir / "models").glob(f"*/{CARD}")):
+        try:
+            exported = json.loads(card.read_text("utf-8"))["name"]
+        except (OSError, ValueError, KeyError, TypeError):
+            # Another model's card, perhaps: that one is reported when it is loaded.
+            continue
+        if exported == name:
+            return load_onnx(card.parent, threads=threads)
+    raise SetupFailed(
+        f"The index was built with {name}, which is not in {state_dir / 'models'} any more: start once with "
+        "EMBEDDING_MODEL set to that model, or delete the index folder, and all is indexed anew."
+    )
+
+
 class SentenceTransformersEmbedding(EmbeddingProvider):
     """Tokenises, batches and normalises; `forward` is the model itself, whichever back end runs it."""
 

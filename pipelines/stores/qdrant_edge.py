@@ -207,8 +207,8 @@ class QdrantEdgeIndex(ChunkIndex):
         if change and self._is_whole(change):
             self._finish(change)
         self._journal.clear()
+        self._delete(qdrant.Filter(must=[is_equal("access", STAGED)]))
         with _translated():
-            self._shard.update(_UPDATE.delete_points_by_filter(qdrant.Filter(must=[is_equal("access", STAGED)])))
             self._shard.optimize()
 
     def _is_whole(self, change: Change) -> bool:

@@ -19,6 +19,7 @@ from pipelines.providers.base import EmbeddingProvider
 from pipelines.providers.sentence_transformers import (
     PACKAGED_MODEL,
     load_embedding,
+    load_exported,
     model_folder,
     prepare_model,
 )
@@ -189,3 +190,19 @@ def test_a_folder_whose_weights_are_missing_is_refused(variant: Path, tmp_path: 
     (variant / "model.safetensors").unlink()
     with pytest.raises(SetupFailed, match="cannot be loaded"):
         prepare_model(str(variant), "onnx", tmp_path)
+
+
+def test_an_exported_model_is_loaded_again_by_the_name_of_its_provider(state_dir: Path) -> None:
+    embedding = load_embedding(PACKAGED_MODEL, "onnx", state_dir)
+    (state_dir / "models" / "broken").mkdir(exist_ok=True)
+    (state_dir / "models" / "broken" / "card.json").write_text("{")
+    again = load_exported(embedding.name, state_dir)
+    assert (again.name, again.dimensions) == (embedding.name, embedding.dimensions)
+    assert np.array_equal(
+        again.embed(["a hotel"], input_type="question"), embedding.embed(["a hotel"], input_type="question")
+    )
+
+
+def test_a_model_that_is_not_exported_any_more_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SetupFailed, match=r"built with sentence-transformers/gone@0.*EMBEDDING_MODEL"):
+        load_exported("sentence-transformers/gone@0", tmp_path)
