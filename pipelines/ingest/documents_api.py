@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipelines.domain import DocumentRecord, DocumentState, Grant
 from pipelines.errors import InvalidRequest, RequestTooLarge, document_rejected
 from pipelines.ingest.library import Library
+from pipelines.ingest.outcome import outcome
 from pipelines.ingest.sync import SyncReport
 
 MAX_WAIT_S = 1800
@@ -85,7 +86,7 @@ def _add_collection_routes(api: APIRouter, library: Library, max_mb: int) -> Non
         if wait:
             record = await library.wait(record.id, wait)
             if record.state == "failed":
-                raise document_rejected(record.error_code, record.problem)
+                raise document_rejected(record.error_code, outcome(record))
         response.status_code = 201 if record.state == "ready" else 202
         return render(record)
 
@@ -134,8 +135,8 @@ def _add_document_routes(api: APIRouter, library: Library) -> None:
 
 
 def render(record: DocumentRecord) -> dict[str, Any]:
-    """A record as JSON has it."""
-    return {**asdict(record), "name": record.name}
+    """A record as JSON has it; `message` says in words how it stands."""
+    return {**asdict(record), "name": record.name, "message": outcome(record)}
 
 
 def _render_report(report: SyncReport) -> dict[str, Any]:

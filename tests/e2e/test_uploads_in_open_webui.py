@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,24 +35,23 @@ PROMPT_S = 20
 class Desk:
     """Open WebUI's API as its pages use it, for one account."""
 
-    http: httpx.Client
+    url: str
+    token: str
 
     @classmethod
     def of(cls, stack: Stack, account: OpenWebUI) -> Desk:
-        headers = {"Authorization": f"Bearer {account.token}"}
-        return cls(httpx.Client(base_url=f"{stack.settings.open_webui_url}/api/v1", headers=headers, timeout=60))
+        return cls(f"{stack.settings.open_webui_url}/api/v1", account.token)
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        answer = self.http.request(method, path, json=body)
+    def call(self, method: str, path: str, body: Any = None, **kwargs: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        answer = httpx.request(method, f"{self.url}{path}", json=body, headers=headers, timeout=60, **kwargs)
         assert answer.is_success, answer.text
         return answer.json()
 
     def upload(self, name: str, content: bytes, *, knowledge: str | None = None) -> str:
         """Upload a file and return its id once it has been processed, one way or the other."""
         metadata = {"metadata": json.dumps({"knowledge_id": knowledge})} if knowledge else {}
-        answer = self.http.post("/files/", files={"file": (name, content)}, data=metadata)
-        assert answer.is_success, answer.text
-        file_id = str(answer.json()["id"])
+        file_id = str(self.call("POST", "/files/", files={"file": (name, content)}, data=metadata)["id"])
         within(PROMPT_S, lambda: self.file(file_id)["status"] in ("completed", "failed"))
         return file_id
 
@@ -217,7 +217,9 @@ def test_in_the_chat_the_uploader_sees_that_a_file_is_ready_or_why_not(stack: St
 
     tab = ChatTab.open(window)
     chooser = tab.page.locator("input[type=file]").first
-    chooser.set_input_files({"name": "ulm.md", "mimeType": "text/markdown", "buffer": GATE})
+    with tab.page.expect_response(re.compile("/process/status")) as processed:
+        chooser.set_input_files({"name": "ulm.md", "mimeType": "text/markdown", "buffer": GATE})
+    processed.value.finished()
     tab.page.get_by_text("ulm.md", exact=True).click()
     expect(tab.page.get_by_role("dialog")).to_contain_text("ulm.md is ready: 1 passage.")
     tab.page.keyboard.press("Escape")
