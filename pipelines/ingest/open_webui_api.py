@@ -10,10 +10,10 @@ reader has, so neither a reader's identity nor the key alone decides who may rea
 
 from __future__ import annotations
 
-import logging
 import re
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -37,8 +37,6 @@ from pipelines.errors import (
 from pipelines.ingest.fetch import document_id
 from pipelines.ingest.formats.clean import clean_line
 from pipelines.ingest.outcome import outcome
-
-log = logging.getLogger(__name__)
 
 ORIGIN = "open-webui://files/"
 FILE_HEADER = "x-ragline-file"
@@ -68,7 +66,7 @@ class UploadLibrary(Protocol):
     ) -> DocumentRecord: ...
     async def wait(self, document_id: str, timeout_s: float) -> DocumentRecord: ...
     async def get(self, document_id: str) -> DocumentRecord: ...
-    async def find(self, prefix: str) -> list[DocumentRecord]: ...
+    async def find(self, prefix: str) -> Sequence[DocumentRecord]: ...
     async def set_grant(self, document_id: str, grant: Grant) -> DocumentRecord: ...
     async def set_groups(self, groups: dict[str, str]) -> None: ...
     async def remove(self, document_id: str) -> None: ...
