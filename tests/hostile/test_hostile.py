@@ -23,6 +23,8 @@ from tests.hostile.hostile_document import HostileDocument
 MEMORY_MB = 1024
 TIMEOUT_S = 10
 MAX_TOKENS = 256
+START_S = 20
+"""On a busy machine, a process takes long to start after one was killed."""
 LONGEST_CHUNK = 8000
 """Characters."""
 
@@ -81,7 +83,7 @@ def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reading]:
 @pytest.mark.parametrize("hostile", COLLECTION, ids=lambda hostile: ascii(hostile.name[:40]))
 def test_a_hostile_document_ends_within_its_limits(hostile: HostileDocument, reading: Reading) -> None:
     ending = reading.endings[hostile.name].result()
-    assert ending.seconds < TIMEOUT_S + 5
+    assert ending.seconds < TIMEOUT_S + START_S
     if isinstance(ending.result, DocumentRejected):
         assert not hostile.holds
         assert ending.result.message.endswith(".")

@@ -126,8 +126,8 @@ def test_a_process_is_replaced_after_some_documents() -> None:
 
 def test_a_document_over_time_neither_delays_nor_fails_those_beside_it() -> None:
     own = Isolation(workers=2, memory_mb=256, timeout_s=1)
-    own.run(reading.double, 1)
     with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda _: own.run(reading.sleep, 0.3), range(2)))
         started = time.monotonic()
         costly = threads.submit(own.run, reading.compute_in_c)
         slowest = 0.0
