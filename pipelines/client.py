@@ -106,7 +106,7 @@ class DocumentsClient:
         """Say which groups Open WebUI has, name → id."""
         self._call("PUT", "/documents/groups", json={"groups": dict(groups)})
 
-    def sync(self, sources: Sequence[str], *, may_empty: bool = False) -> list[SyncedSource]:
+    def sync(self, sources: Sequence[str], *, may_empty: bool = False) -> Sequence[SyncedSource]:
         """Compare the sources with what is known; what has to be done is queued."""
         body = {"sources": list(sources), "may_empty": may_empty}
         return [SyncedSource(**report) for report in self._call("POST", "/documents/sync", json=body)["sources"]]

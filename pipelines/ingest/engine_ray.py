@@ -62,7 +62,9 @@ def prepare_with_ray(
         ray.data.DataContext.get_current().enable_progress_bars = False
         rows = ray.data.from_items([{"entry": pickle.dumps(entry)} for entry in entries])
         prepared = rows.map(
-            _Prepare, fn_constructor_args=(open_path,), compute=ray.data.ActorPoolStrategy(size=workers)
+            _Prepare,  # type: ignore[arg-type]  # a class is called for each row, by one instance a worker
+            fn_constructor_args=(open_path,),
+            compute=ray.data.ActorPoolStrategy(size=workers),
         )
         for row in prepared.iter_rows():
             yield pickle.loads(row["prepared"])  # noqa: S301  made by our own workers
@@ -126,4 +128,4 @@ class _CollectedChunks(ChunkIndex):
 
 
 def _only_collects() -> StoreUnavailable:
-    return StoreUnavailable("A worker of the cluster only prepares documents; they are published where they are wanted.")
+    return StoreUnavailable("A worker of the cluster only prepares documents; whoever drives it publishes them.")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 
 from pipelines.domain import Document
 from pipelines.errors import DocumentTooLarge, EmptyDocument
@@ -39,23 +39,30 @@ def fetch_document(
     """
     if entry.size > max_bytes:
         raise DocumentTooLarge(f"{entry.key.name} is larger than the {max_bytes // 2**20} MB a document may have.")
-    with NamedTemporaryFile(dir=spool, prefix="document-") as file:
-        source.read(entry, file, max_bytes=max_bytes)
-        size = file.tell()
-        if size == 0:
-            raise EmptyDocument(f"{entry.key.name} is empty.")
-        file.flush()
-        file.seek(0)
+    with TemporaryDirectory(dir=spool, prefix="document-") as folder:
+        file = Path(folder) / "bytes"
+        size, content_hash = _copy(entry, source, file, max_bytes)
         document = Document(
             id=document_id(entry.origin),
             title=title_from_name(entry.key.name),
             origin=entry.origin,
             media_type=media_type,
-            content_hash=hashlib.file_digest(file, "sha256").hexdigest(),
+            content_hash=content_hash,
             size=size,
             access=(),
         )
-        yield FetchedDocument(document, Path(file.name))
+        yield FetchedDocument(document, file)
+
+
+def _copy(entry: SourceEntry, source: DocumentSource, file: Path, max_bytes: int) -> tuple[int, str]:
+    """The size and the SHA-256 of what was copied."""
+    with file.open("w+b") as bytes_:
+        source.read(entry, bytes_, max_bytes=max_bytes)
+        size = bytes_.tell()
+        if size == 0:
+            raise EmptyDocument(f"{entry.key.name} is empty.")
+        bytes_.seek(0)
+        return size, hashlib.file_digest(bytes_, "sha256").hexdigest()
 
 
 def document_id(origin: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Request
@@ -41,12 +42,15 @@ def _add_rebuild_routes(api: APIRouter, reindex: Reindex) -> None:
         return reindex.roll_back()
 
 
+def _index_of(generations: Generations, generation: str) -> ChunkIndex:
+    for kept in generations.kept():
+        if kept.id == generation:
+            return kept.index
+    raise NotFound(f"There is no generation {generation[:20]} of the index; GET /index names those there are.")
+
+
 def _add_worker_routes(api: APIRouter, generations: Generations) -> None:
-    def index_of(generation: str) -> ChunkIndex:
-        for kept in generations.kept():
-            if kept.id == generation:
-                return kept.index
-        raise NotFound(f"There is no generation {generation[:20]} of the index; GET /index names those there are.")
+    index_of = partial(_index_of, generations)
 
     @api.post("/{generation}/stage", status_code=204)
     def stage(generation: str, body: StageBody) -> None:

@@ -72,7 +72,7 @@ class Library:
         """The documents by title, a page at a time."""
         return await asyncio.to_thread(self._registry.list, state=state, source=source, after=after, limit=limit)
 
-    async def find(self, prefix: str) -> list[DocumentRecord]:
+    async def find(self, prefix: str) -> Sequence[DocumentRecord]:
         """The documents whose origin begins with `prefix`."""
         return await asyncio.to_thread(self._registry.find, prefix)
 
@@ -111,7 +111,7 @@ class Library:
             raise DocumentHasSource(f"{record.name} comes from {record.source}: take it out there.")
         await asyncio.to_thread(self._remove, document_id)
 
-    async def sync(self, urls: Sequence[str] = (), *, may_empty: bool = False) -> list[SyncReport]:
+    async def sync(self, urls: Sequence[str] = (), *, may_empty: bool = False) -> Sequence[SyncReport]:
         """Compare sources, all when none is named, with the registry; what has to be done is queued.
 
         Raises:

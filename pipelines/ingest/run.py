@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from pipelines.domain import Document
@@ -104,7 +103,7 @@ class IngestPath:
         report(f"transcribe 0/{len(read.unread)}")
         return transcribe_pages(
             read.unread,
-            partial(self.isolation.run, render_page, fetched.file, read.document.media_type),
+            lambda page: self.isolation.run(render_page, fetched.file, read.document.media_type, page),
             self.vision,
             on_page=lambda done: report(f"transcribe {done}/{len(read.unread)}"),
         )

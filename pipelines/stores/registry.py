@@ -263,7 +263,7 @@ class Registry:
         with self._connection() as connection:
             return [read_record(row) for row in connection.execute(query, values)]
 
-    def find(self, prefix: str) -> list[DocumentRecord]:
+    def find(self, prefix: str) -> Sequence[DocumentRecord]:
         """The documents whose origin begins with `prefix`."""
         query = "SELECT * FROM document WHERE starts_with(origin, %s) AND state <> 'removing' ORDER BY origin"
         with self._connection() as connection:

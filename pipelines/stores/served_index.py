@@ -110,7 +110,9 @@ class ServedGenerations:
                 retry_after=REBUILD_RETRY_S,
             )
         if state["building"]:
-            raise StoreUnavailable("The index is being rebuilt; pipelines does that by itself.", retry_after=REBUILD_RETRY_S)
+            raise StoreUnavailable(
+                "The index is being rebuilt; pipelines does that by itself.", retry_after=REBUILD_RETRY_S
+            )
         return (self._generation(state["live"]),)
 
     def kept(self) -> tuple[Generation, ...]:
