@@ -17,6 +17,7 @@ from pipelines.ingest.formats import (
     docx,
     epub,
     html,
+    image,
     mail,
     markdown,
     ods,
@@ -38,13 +39,15 @@ class Format:
     media_types: tuple[str, ...]
     suffixes: tuple[str, ...]
     parse: Callable[[bytes], ParsedDocument]
+    render: Callable[[bytes, int], bytes] | None = None
+    """A page, counted from 1, as PNG; None where pages have no look."""
 
     @property
     def media_type(self) -> str:
         return self.media_types[0]
 
 
-PDF = Format("PDF", (signature.PDF,), (".pdf",), pdf.parse)
+PDF = Format("PDF", (signature.PDF,), (".pdf",), pdf.parse, pdf.render)
 DOCX = Format("Word (.docx)", (signature.DOCX,), (".docx", ".docm", ".dotx"), docx.parse)
 PPTX = Format("PowerPoint (.pptx)", (signature.PPTX,), (".pptx", ".pptm", ".ppsx", ".potx"), pptx.parse)
 XLSX = Format("Excel (.xlsx, .xlsb, .xls)", (signature.XLSX,), (".xlsx", ".xlsm", ".xltx"), spreadsheet.parse)
@@ -62,9 +65,17 @@ MSG = Format("mail (.eml, .msg)", (signature.MSG,), (".msg",), mail.parse)
 HTML = Format("HTML", ("text/html", "application/xhtml+xml"), (".html", ".htm", ".xhtml"), html.parse)
 MARKDOWN = Format("Markdown", ("text/markdown", "text/x-markdown"), (".md", ".markdown"), markdown.parse)
 TEXT = Format("text", ("text/plain",), (".txt", ".text", ".log"), text.parse)
+_IMAGE = "image (.png, .jpg, .tiff, .webp, .gif, .bmp)"
+PNG = Format(_IMAGE, (image.PNG,), (".png",), image.parse, image.render)
+JPEG = Format(_IMAGE, (image.JPEG, "image/jpg"), (".jpg", ".jpeg", ".jpe"), image.parse, image.render)
+TIFF = Format(_IMAGE, (image.TIFF,), (".tif", ".tiff"), image.parse, image.render)
+WEBP = Format(_IMAGE, (image.WEBP,), (".webp",), image.parse, image.render)
+GIF = Format(_IMAGE, (image.GIF,), (".gif",), image.parse, image.render)
+BMP = Format(_IMAGE, (image.BMP, "image/x-ms-bmp"), (".bmp",), image.parse, image.render)
 FORMATS = (
     *(PDF, DOCX, PPTX, XLSX, XLSB, XLS, CSV, TSV, ODT, ODP, ODS),
     *(RTF, EPUB, EML, MSG, HTML, MARKDOWN, TEXT),
+    *(PNG, JPEG, TIFF, WEBP, GIF, BMP),
 )
 
 
@@ -75,7 +86,7 @@ def recognise(name: str, data: bytes, *, media_type: str = "") -> Format:
         UnsupportedFormat: none of `FORMATS`.
         EncryptedDocument: an Office file with a password.
     """
-    shown = signature.media_type_of(name, data)
+    shown = signature.media_type_of(name, data) or image.media_type_of(data)
     if shown:
         return by_media_type(shown)
     suffix = PurePosixPath(name).suffix.lower()

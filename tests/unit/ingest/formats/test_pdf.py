@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import contextlib
+import io
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from PIL import Image
+from reportlab.lib.pdfencrypt import StandardEncryption
+from reportlab.pdfgen.canvas import Canvas
 
-from pipelines.errors import EncryptedDocument, UnreadableDocument
+from pipelines.errors import DocumentTooLarge, EncryptedDocument, UnreadableDocument
 from pipelines.ingest.formats import pdf
 from tests.unit.ingest import make_documents
+from tests.unit.ingest.formats import make_pdfs
 
 FULL = "A line of text that fills the width of the page from edge to edge"
 
@@ -81,9 +88,9 @@ def test_a_broken_pdf_is_unreadable(data: bytes) -> None:
         pdf.parse(data)
 
 
-def test_a_scan_says_that_it_needs_a_vision_model() -> None:
-    with pytest.raises(UnreadableDocument, match="vision model"):
-        pdf.parse(make_documents.pdf([], []))
+def test_blank_pages_are_empty_and_not_unread() -> None:
+    parsed = pdf.parse(make_documents.pdf([], []))
+    assert (parsed.blocks, parsed.pages, parsed.unread) == ((), 2, ())
 
 
 def test_threads_may_parse_at_once() -> None:
@@ -91,3 +98,60 @@ def test_threads_may_parse_at_once() -> None:
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(pdf.parse, [data] * 16))
     assert all(result == results[0] for result in results)
+
+
+def test_furniture_is_what_most_pages_with_text_repeat() -> None:
+    written = [["Example Ltd", "The first page."], ["Example Ltd", "Another page."]]
+    assert texts(make_documents.pdf(*written, *[[]] * 5)) == [(1, "The first page."), (2, "Another page.")]
+
+
+def test_more_pages_than_are_read_say_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "MAX_PAGES", 2)
+    with pytest.raises(DocumentTooLarge, match="3 pages, and at most 2"):
+        pdf.parse(make_documents.pdf(["one"], ["two"], ["three"]))
+
+
+def test_a_pdf_with_an_empty_user_password_opens() -> None:
+    encryption = StandardEncryption("", ownerPassword="owner")
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer, encrypt=encryption)
+    canvas.drawString(60, 780, "Twenty days of annual leave.")
+    canvas.save()
+    assert texts(buffer.getvalue()) == [(1, "Twenty days of annual leave.")]
+
+
+def test_a_broken_page_is_unread_and_the_others_are_read() -> None:
+    data = make_documents.pdf(["the first."], ["the second."], ["the third."])
+    # The second page's object is no page any more.
+    objects = [match.start() for match in re.finditer(rb"/Type /Page\b(?!s)", data)]
+    broken = bytearray(data)
+    broken[objects[1] : objects[1] + 11] = b"/Type /Pxge"
+    parsed = pdf.parse(bytes(broken))
+    assert [block.page for block in parsed.blocks] == [1, 3]
+    assert (parsed.pages, parsed.unread) == (3, (2,))
+
+
+def test_deeply_nested_objects_end() -> None:
+    data = make_documents.pdf(["Twenty days of annual leave."])
+    nested = data.replace(b"/Type /Catalog", b"/X " + b"[" * 50_000 + b"]" * 50_000 + b" /Type /Catalog")
+    with contextlib.suppress(UnreadableDocument):
+        assert pdf.parse(nested).pages == 1
+
+
+def test_a_turned_page_reads_like_one_that_is_not() -> None:
+    lines = [["Stop", "One", "Two"], ["Harbour", "06:10", "07:10"], ["Station", "06:40", "07:40"]]
+    upright, turned = (make_pdfs.cells(lines, rotation=rotation) for rotation in (0, 90))
+    assert pdf.parse(turned).blocks == pdf.parse(upright).blocks
+
+
+def test_a_rendered_page_is_a_grey_png_of_limited_size() -> None:
+    small = Image.open(io.BytesIO(pdf.render(make_documents.pdf(["one"], ["two"]), 2)))
+    assert (small.format, small.mode, small.size) == ("PNG", "L", (1489, 2105))
+    large = Image.open(io.BytesIO(pdf.render(make_pdfs.cells([["wide"]], size=(20_000, 5_000)), 1)))
+    assert max(large.size) == 2200
+
+
+@pytest.mark.parametrize("page", [0, 3])
+def test_a_page_that_is_not_there_cannot_be_rendered(page: int) -> None:
+    with pytest.raises(UnreadableDocument, match=f"no page {page}"):
+        pdf.render(make_documents.pdf(["one"], ["two"]), page)
