@@ -1,6 +1,6 @@
 """A model server for tests: Ollama's protocol and OpenAI's, with delays and faults set by the model's name.
 
-    python -m tests.models --port 11434
+    python -m tests.models --port 11434 --parallel 4
 
 What it says, when it says it and how it breaks is in the name (`script.py`); what it saw is at `/mock/stats`.
 """

@@ -14,8 +14,10 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from tests.models.pages import reading
 from tests.models.perform import perform, whole
-from tests.models.script import LISTED, Script, read_script, task_script
+from tests.models.runners import Runners
+from tests.models.script import LISTED, Script, is_vision, read_script, task_script
 from tests.models.stats import Stats
 
 VERSION = "0.12.0"
@@ -41,7 +43,7 @@ class OllamaRoutes:
     """Ollama's routes over one set of statistics."""
 
     stats: Stats
-    loaded: dict[str, str]
+    runners: Runners
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/api/version", self._version)
@@ -58,8 +60,8 @@ class OllamaRoutes:
 
     async def _running(self, _request: web.Request) -> web.Response:
         models = [
-            {**_listing(name), "expires_at": at, "size_vram": 0, "context_length": 4096}
-            for name, at in self.loaded.items()
+            {**_listing(name), "expires_at": runner.expires_at, "size_vram": 0, "context_length": runner.num_ctx}
+            for name, runner in self.runners.loaded().items()
         ]
         return _json({"models": models})
 
@@ -75,7 +77,7 @@ class OllamaRoutes:
                 "template": "{{ .Prompt }}",
                 "details": _DETAILS,
                 "model_info": {"general.architecture": "llama", "llama.context_length": 131072},
-                "capabilities": ["completion"],
+                "capabilities": ["completion", "vision"] if is_vision(model) else ["completion"],
                 "modified_at": _now(),
             }
         )
@@ -86,9 +88,9 @@ class OllamaRoutes:
         script = read_script(model)
         if script is None:
             return _error(404, not_found(model))
-        self.loaded[model] = _now()
         wire = OllamaWire(model, messages)
         if not messages:
+            self.runners.load(model, body)
             return _json(wire.head("") | {"done_reason": "load", "done": True})
         if script.fault == "busy":
             return _error(503, BUSY)
@@ -99,11 +101,13 @@ class OllamaRoutes:
             script = task
         if script.fault == "err" and script.fault_after == 0:
             return _error(500, CRASHED)
+        script = reading(script, messages)
         wanted = script.cut((body.get("options") or {}).get("num_predict"))
         cut = wanted is not script
-        if body.get("stream", True):
-            return await perform(request, wanted, wire, self.stats, cut=cut)
-        await whole(wanted, self.stats)
+        async with self.runners.running(model, body):
+            if body.get("stream", True):
+                return await perform(request, wanted, wire, self.stats, cut=cut)
+            await whole(request, wanted, self.stats)
         return _json(wire.head("".join(wanted.tokens)) | wire.measures(wanted, cut=cut))
 
 

@@ -11,7 +11,9 @@ import orjson
 from aiohttp import web
 
 from tests.models.ollama_routes import BUSY, CRASHED, not_found
+from tests.models.pages import reading
 from tests.models.perform import perform, whole
+from tests.models.runners import Runners
 from tests.models.script import LISTED, Script, read_script, task_script
 from tests.models.stats import Stats
 
@@ -21,6 +23,7 @@ class OpenAIRoutes:
     """OpenAI's routes over one set of statistics."""
 
     stats: Stats
+    runners: Runners
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/v1/models", self._models)
@@ -47,12 +50,14 @@ class OpenAIRoutes:
             script = task
         if script.fault == "err" and script.fault_after == 0:
             return _error(500, CRASHED, "internal_error")
+        script = reading(script, messages)
         wanted = script.cut(body.get("max_completion_tokens") or body.get("max_tokens"))
         cut = wanted is not script
         wire = OpenAIWire(model, messages, bool((body.get("stream_options") or {}).get("include_usage")))
-        if body.get("stream"):
-            return await perform(request, wanted, wire, self.stats, cut=cut)
-        await whole(wanted, self.stats)
+        async with self.runners.running(model, {}):
+            if body.get("stream"):
+                return await perform(request, wanted, wire, self.stats, cut=cut)
+            await whole(request, wanted, self.stats)
         return _json(wire.completion(wanted, cut=cut))
 
 

@@ -47,14 +47,17 @@ async def perform(request: web.Request, script: Script, wire: Wire, stats: Stats
     return response
 
 
-async def whole(script: Script, stats: Stats) -> None:
-    """Take as long as the script's answer takes, for a client that asked for it in one piece."""
+async def whole(request: web.Request, script: Script, stats: Stats) -> None:
+    """Take as long as the script's answer takes, for a client that asked for it in one piece; break off if it fails."""
     try:
         with stats.answering():
             await asyncio.sleep(script.due_s(max(0, len(script.tokens) - 1)))
     except asyncio.CancelledError:
         stats.cancelled += 1
         raise
+    if script.fault == "fail" and request.transport is not None:
+        request.transport.abort()
+        return
     stats.completed += 1
 
 

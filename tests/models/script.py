@@ -7,6 +7,7 @@ mock-ttft0-itl0-len50-err5         an error line after 5 tokens
 mock-ttft0-itl0-len50-err          an error instead of an answer
 mock-ttft0-itl0-len50-busy         "server busy" instead of an answer
 mock-ttft0-itl200-len50-drip       the bytes of each line one by one, 200 ms apart
+mock-vision-page5000               5 s for an image, then the text on it (`pages.py`); -fail, -err and -busy as above
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _NAME = re.compile(
     r"mock-ttft(?P<ttft>\d{1,6})-itl(?P<itl>\d{1,6})-len(?P<length>\d{1,6})"
     r"(?:-(?P<fault>fail|hang|err|busy|drip)(?P<after>\d{0,6}))?(?::latest)?"
 )
+_VISION_NAME = re.compile(r"mock-vision-page(?P<page>\d{1,6})(?:-(?P<fault>fail|err|busy))?(?::latest)?")
 _TASKS: Mapping[str, object] = {
     '"title"': {"title": "A mock conversation"},
     '"tags"': {"tags": ["Mock", "Testing"]},
@@ -61,17 +63,23 @@ class Script:
 @lru_cache(maxsize=256)
 def read_script(model: str) -> Script | None:
     """The script that a model's name spells, or None when there is no such model."""
+    if match := _VISION_NAME.fullmatch(model):
+        return Script(ttft_s=int(match["page"]) / 1000, itl_s=0, tokens=("No image.",), fault=_fault(match))
     match = _NAME.fullmatch(model)
     if not match:
         return None
-    fault: Fault | None = match["fault"]  # type: ignore[assignment]  # the pattern allows nothing else
     return Script(
         ttft_s=int(match["ttft"]) / 1000,
         itl_s=int(match["itl"]) / 1000,
         tokens=_tokens(int(match["length"])),
-        fault=fault,
+        fault=_fault(match),
         fault_after=int(match["after"] or 0),
     )
+
+
+def is_vision(model: str) -> bool:
+    """Whether a model of this name looks at images."""
+    return _VISION_NAME.fullmatch(model) is not None
 
 
 def task_script(prompt: str) -> Script | None:
@@ -82,6 +90,11 @@ def task_script(prompt: str) -> Script | None:
         if key in prompt:
             return Script(ttft_s=0, itl_s=0, tokens=(dumps(answer).decode(),))
     return Script(ttft_s=0, itl_s=0, tokens=("{}",))
+
+
+def _fault(match: re.Match[str]) -> Fault | None:
+    fault: Fault | None = match["fault"]  # type: ignore[assignment]  # the patterns allow nothing else
+    return fault
 
 
 def _tokens(length: int) -> tuple[str, ...]:

@@ -11,21 +11,24 @@ from aiohttp import web
 
 from tests.models.ollama_routes import OllamaRoutes
 from tests.models.openai_routes import OpenAIRoutes
+from tests.models.runners import Runners
 from tests.models.stats import Stats
 
 
 @dataclass(slots=True)
 class ModelServer:
-    """A model server; `url` is set while it runs."""
+    """A model server; `url` is set while it runs. Beyond `parallel` requests to one model the next ones wait."""
 
+    parallel: int | None = None
     stats: Stats = field(default_factory=Stats)
     url: str = ""
 
     def app(self) -> web.Application:
         """Ollama's routes, OpenAI's, and the server's own under `/mock`."""
         app = web.Application(client_max_size=64 * 1024 * 1024)
-        OllamaRoutes(self.stats, loaded={}).add_to(app)
-        OpenAIRoutes(self.stats).add_to(app)
+        runners = Runners(self.stats, self.parallel)
+        OllamaRoutes(self.stats, runners).add_to(app)
+        OpenAIRoutes(self.stats, runners).add_to(app)
         app.router.add_get("/mock/stats", self._stats)
         app.router.add_post("/mock/reset", self._reset)
         return app
@@ -39,9 +42,9 @@ class ModelServer:
 
 
 @asynccontextmanager
-async def running_model_server(port: int = 0) -> AsyncIterator[ModelServer]:
+async def running_model_server(port: int = 0, *, parallel: int | None = None) -> AsyncIterator[ModelServer]:
     """Run a model server in this event loop, on a free port unless one is given."""
-    server = ModelServer()
+    server = ModelServer(parallel)
     runner = web.AppRunner(server.app(), access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
     try:
