@@ -103,7 +103,7 @@ def _from_status(error: ResponseError, model: str) -> RaglineError:
         return Busy("Ollama is busy; try again in a moment.", retry_after=BUSY_RETRY_S)
     if error.status_code in (401, 403):
         return ModelUnavailable("Ollama refuses the key; set OLLAMA_API_KEY to one that may use this model.")
-    return ModelFailed(f"Ollama failed to run {model}: {error.error}.")
+    return ModelFailed(f"Ollama failed to run {model}: {error.error.rstrip('.')}.")
 
 
 def _options(options: GenerateOptions) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def translated(error: Exception, model: str, base_url: str, *, answering: bool) 
     if isinstance(error, openai.APIConnectionError):
         return ModelFailed(f"The connection to {base_url} broke while {model} was answering.")
     if isinstance(error, openai.APIError):
-        return ModelFailed(f"The server at {base_url} failed to run {model}: {error.message}")
+        return ModelFailed(f"The server at {base_url} failed to run {model}: {error.message.rstrip('.')}.")
     return ModelFailed(f"The server at {base_url} sent something for {model} that is not OpenAI's protocol.")
 
 
@@ -110,7 +110,7 @@ def _from_status(error: openai.APIStatusError, model: str, base_url: str) -> Rag
         case 401 | 403 | 502 | 503 | 504:
             return _unavailable(error, base_url)
         case status:
-            return ModelFailed(f"The server at {base_url} answered {status} for {model}: {error.message}")
+            return ModelFailed(f"The server at {base_url} answered {status} for {model}: {error.message.rstrip('.')}.")
 
 
 def _unavailable(error: Exception, base_url: str) -> ModelUnavailable:
