@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -40,6 +40,9 @@ class NoMeaning(EmbeddingProvider):
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())
+
+    def token_counter(self) -> Callable[[str], int]:
+        return self.count_tokens
 
 
 @dataclass(frozen=True, slots=True)
