@@ -127,9 +127,10 @@ class FolderSource(DocumentSource):
         try:
             return self._document_status(parts, status_of(self._folder, parts))
         except OSError as error:
-            if error.errno in _NOT_THERE and self._identity():
+            is_here = self._identity() is not None
+            if error.errno in _NOT_THERE and is_here:
                 return None
-            self._refuse_folder(parts, error)
+            self._refuse_folder(parts if is_here else (), error)
 
     def _document_status(self, parts: Parts, status: os.stat_result) -> os.stat_result | None:
         if stat.S_ISLNK(status.st_mode):

@@ -15,6 +15,7 @@ from urllib.parse import unquote_plus, urlsplit
 import orjson
 from pydantic import BaseModel, Field
 
+from pipelines.errors import SourceUnavailable
 from pipelines.stores.aws import AWS_ERRORS, aws_config, aws_session, code_of, refusing_setup, translating, unavailable
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class S3Notifications:
                 MaxNumberOfMessages=_AT_ONCE,
                 WaitTimeSeconds=max(0, min(wait_s, _LONGEST_WAIT_S)),
             )
+        if not answer["ResponseMetadata"].get("RequestId"):
+            raise SourceUnavailable(f"{self._name} gives an answer that is none of SQS; check its address.")
         received = [self._understood(message) for message in answer.get("Messages", [])]
         for empty in [each for each in received if each and not each.changes]:
             self.done(empty)

@@ -13,7 +13,7 @@ import threading
 import time
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -111,7 +111,7 @@ class UploadFolder(_Uploads):
                 written.replace(folder / name)
                 for other in folder.iterdir():
                     if other.name not in (name, _ORIGIN):
-                        other.unlink()
+                        other.unlink(missing_ok=True)
                 _sync(folder)
                 return self._put_entry(origin)
 
@@ -122,7 +122,7 @@ class UploadFolder(_Uploads):
                 return
             # The origin goes last: a document without it would be a damaged one.
             for file in sorted(folder.iterdir(), key=lambda file: file.name == _ORIGIN):
-                file.unlink()
+                file.unlink(missing_ok=True)
                 _sync(folder)
             folder.rmdir()
             _sync(self._root)
@@ -152,8 +152,10 @@ class UploadFolder(_Uploads):
 
     def _sweep(self) -> None:
         for file in (self._root / _INCOMING).iterdir():
-            if file.stat().st_mtime < time.time() - _ABANDONED_S:
-                file.unlink(missing_ok=True)
+            # Moved to its place meanwhile, by another thread.
+            with suppress(FileNotFoundError):
+                if file.stat().st_mtime < time.time() - _ABANDONED_S:
+                    file.unlink()
 
     def _read_origin(self, folder: str) -> bytes | None:
         with self._translating(_ORIGIN):
@@ -165,7 +167,7 @@ class UploadFolder(_Uploads):
         try:
             yield
         except OSError as error:
-            raise SourceUnavailable(f"{name} cannot be kept in {self._root}: {error.strerror}.") from error
+            raise SourceUnavailable(f"{self._root} cannot take or give up {name}: {error.strerror}.") from error
 
 
 class S3Uploads(_Uploads):

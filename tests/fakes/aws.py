@@ -6,14 +6,16 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import BaseServer
 from threading import Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import pytest
+from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 
 from pipelines.stores.s3 import s3_client
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from types_boto3_sqs.client import SQSClient
 
 REGION: Final = "eu-central-1"
+ACCOUNT = "123456789012"
 
 
 class AwsServer:
@@ -40,11 +43,20 @@ class AwsServer:
     def sqs(self) -> SQSClient:
         return sqs_client(self.url, REGION, attempts=1)
 
-    def new_bucket(self) -> str:
-        """The name of a bucket that is empty."""
+    def new_bucket(self, objects: int = 0) -> str:
+        """The name of a bucket with so many objects, all in its first folder."""
         name = f"bucket-{uuid.uuid4()}"
         self.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+        # Into the server's memory: over HTTP a thousand take longer than all other tests together.
+        for number in range(objects):
+            s3_backends[ACCOUNT]["aws"].put_object(name, f"{number:05}.md", b"x")
         return name
+
+    def delete_bucket(self, name: str) -> None:
+        """Delete a bucket with all that is in it."""
+        while found := self.s3.list_objects_v2(Bucket=name).get("Contents"):
+            self.s3.delete_objects(Bucket=name, Delete={"Objects": [{"Key": item["Key"]} for item in found]})
+        self.s3.delete_bucket(Bucket=name)
 
     def new_queue(self) -> str:
         """The URL of a queue that is empty, and shows a message again at once."""
@@ -96,16 +108,23 @@ Intercept = Callable[[str, str], Answer | None]
 """Gets the method and the path; None lets the request through."""
 
 
+class Wire(AwsServer):
+    """What stands between the clients and the server; `intercept` may be set at any time."""
+
+    intercept: Intercept | None = None
+
+
 @contextmanager
-def wire(upstream: str, intercept: Intercept) -> Iterator[AwsServer]:
-    """A server that answers for `upstream` where `intercept` says so, and passes everything else on."""
-    handler = type("Handler", (_Wire,), {"upstream": urlsplit(upstream).netloc, "intercept": staticmethod(intercept)})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+def wire(upstream: str) -> Iterator[Wire]:
+    """A server that answers for `upstream` where its `intercept` says so, and passes everything else on."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     server.daemon_threads = True
+    found = Wire(f"http://127.0.0.1:{server.server_address[1]}")
+    server.RequestHandlerClass = partial(_Handler, urlsplit(upstream).netloc, found)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
-        yield AwsServer(f"http://127.0.0.1:{server.server_address[1]}")
+        yield found
     finally:
         server.shutdown()
         server.server_close()
@@ -119,27 +138,31 @@ def refusal(status: int, code: str, message: str = "no", **more: str) -> Answer:
     return Answer(status, body.encode(), {"Content-Type": "application/xml"})
 
 
-class _Wire(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    upstream: str
-    intercept: Intercept
+
+    def __init__(self, upstream: str, wire: Wire, request: Any, address: Any, server: BaseServer) -> None:
+        self._upstream = upstream
+        self._wire = wire
+        super().__init__(request, address, server)
 
     def do_GET(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        answer = self.intercept(self.command, self.path) or self._pass_on(body)
+        intercept = self._wire.intercept
+        answer = (intercept(self.command, self.path) if intercept else None) or self._pass_on(body)
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(answer.body) if answer.promised is None else answer.promised))
+        self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body)
-        self.close_connection = True
 
     do_HEAD = do_PUT = do_POST = do_DELETE = do_GET
 
     def _pass_on(self, body: bytes) -> Answer:
-        connection = HTTPConnection(self.upstream)
+        connection = HTTPConnection(self._upstream)
         try:
             connection.request(self.command, self.path, body, dict(self.headers))
             response = connection.getresponse()
