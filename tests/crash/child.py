@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -29,6 +30,7 @@ from pipelines.stores.registry import Registry
 from pipelines.stores.s3 import s3_client
 from pipelines.stores.sources import open_source, open_uploads
 from tests.crash.instants import Instants
+from tests.fakes.aws import REGION
 from tests.fakes.word_embedding import WordEmbedding
 
 EMBEDDING = WordEmbedding()
@@ -59,7 +61,7 @@ def open_generations(folder: Path) -> Generations:
 
 
 def source_of(plan: Plan) -> DocumentSource:
-    return open_source(plan.source, s3=partial(s3_client, endpoint_url=plan.s3_endpoint or None), tags=False)
+    return open_source(plan.source, s3=partial(s3_client, plan.s3_endpoint or None, REGION), tags=False)
 
 
 def live(plan: Plan) -> None:
@@ -80,7 +82,8 @@ def live(plan: Plan) -> None:
         reconcile(generations, registry)
         sync_source(source, registry, ACCESS, may_empty=True)
         while registry.unfinished():
-            job.next()
+            if not job.next():
+                time.sleep(0.05)
     isolation.close()
     generations.close()
     registry.close()
