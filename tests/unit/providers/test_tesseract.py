@@ -26,7 +26,7 @@ Paris 220 EUR"""
 def _drawn(text: str, *, turned: int = 0) -> bytes:
     page, image = Image.new("L", (1000, 620), 255), BytesIO()
     draw = ImageDraw.Draw(page)
-    draw.multiline_text((70, 60), text, font=ImageFont.truetype("DejaVuSans.ttf", 26), fill=0, spacing=10)
+    draw.multiline_text((70, 60), text, font=ImageFont.load_default(26), fill=0, spacing=10)
     page.rotate(turned, expand=True).save(image, "PNG", dpi=(150, 150))
     return image.getvalue()
 
