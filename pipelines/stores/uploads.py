@@ -95,12 +95,25 @@ class UploadFolder(_Uploads):
 
     def __init__(self, root: Path) -> None:
         try:
-            (root / _INCOMING).mkdir(mode=0o700, parents=True, exist_ok=True)
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (root / _INCOMING).mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise SetupFailed(f"Uploads cannot be kept in {root}: {error.strerror}.") from error
         super().__init__(FolderSource(root))
         self._root = root.resolve()
         self._placing = threading.Lock()
+
+    def list(self) -> Iterator[SourceEntry]:
+        yield from super().list()
+        with self._translating("documents"):
+            self._require_place()
+
+    def find(self, origin: str) -> SourceEntry | None:
+        found = super().find(origin)
+        if found is None:
+            with self._translating(upload_name(origin)):
+                self._require_place()
+        return found
 
     def put(self, origin: str, data: BinaryIO) -> SourceEntry:
         folder, name = self._root / upload_id(origin), upload_name(origin)
@@ -119,6 +132,7 @@ class UploadFolder(_Uploads):
         folder = self._root / upload_id(origin)
         with self._translating(upload_name(origin)), self._placing:
             if not folder.exists():
+                self._require_place()
                 return
             # The origin goes last: a document without it would be a damaged one.
             for file in sorted(folder.iterdir(), key=lambda file: file.name == _ORIGIN):
@@ -128,12 +142,16 @@ class UploadFolder(_Uploads):
             _sync(self._root)
 
     def _make(self, folder: Path, origin: str) -> None:
-        if not (folder / _ORIGIN).exists():
-            folder.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if self._read_origin(folder.name) != origin.encode():
             with self._written(BytesIO(origin.encode())) as written:
                 written.replace(folder / _ORIGIN)
             _sync(folder)
-            _sync(self._root)
+        _sync(self._root)
+
+    def _require_place(self) -> None:
+        """Raise `OSError` where a share is no longer mounted: what is left of it then is an empty folder."""
+        (self._root / _INCOMING).stat()
 
     @contextmanager
     def _written(self, data: BinaryIO) -> Iterator[Path]:

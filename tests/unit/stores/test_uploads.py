@@ -173,16 +173,29 @@ def test_a_place_that_cannot_be_made_is_refused_at_start(tmp_path: Path) -> None
         UploadFolder(tmp_path / "file" / "uploads")
 
 
-def test_a_place_that_goes_away_is_not_an_empty_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("leaves_a_folder", [False, True])
+def test_a_place_that_goes_away_is_not_an_empty_one(tmp_path: Path, leaves_a_folder: bool) -> None:
     uploads = UploadFolder(tmp_path / "kept")
     uploads.put(ORIGIN, BytesIO(b"one"))
     (tmp_path / "kept").rename(tmp_path / "elsewhere")
+    if leaves_a_folder:
+        (tmp_path / "kept").mkdir()
     with pytest.raises(SourceUnavailable):
         list(uploads.list())
     with pytest.raises(SourceUnavailable):
         uploads.find(ORIGIN)
     with pytest.raises(SourceUnavailable):
         uploads.put(ORIGIN, BytesIO(b"two"))
+    with pytest.raises(SourceUnavailable):
+        uploads.delete(ORIGIN)
+
+
+def test_to_upload_again_repairs_a_damaged_origin(tmp_path: Path) -> None:
+    uploads = UploadFolder(tmp_path)
+    uploads.put(ORIGIN, BytesIO(b"one"))
+    (tmp_path / upload_id(ORIGIN) / ".origin").write_bytes(b"")
+    entry = uploads.put(ORIGIN, BytesIO(b"two"))
+    assert list(UploadFolder(tmp_path).list()) == [entry]
 
 
 def test_a_folder_of_uploads_copied_to_a_bucket_is_the_same_source(tmp_path: Path, aws: AwsServer) -> None:
