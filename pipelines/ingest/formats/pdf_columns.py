@@ -72,7 +72,14 @@ def column_of(segment: Segment, columns: Sequence[Column]) -> int:
 def _columns(rows: Sequence[Row]) -> tuple[Column, ...]:
     """What lies between the gaps that run through all the rows, but for a few."""
     across = len(rows) // ACROSS
-    edges = sorted(edge for row in rows for part in row for edge in ((part.left, 1), (part.right, -1)))
+    # A long name of a row may reach into the first column of values where it has no value there.
+    limit = median(row[1].left for row in rows if len(row) > 1) - 1
+    places = [
+        (part.left, limit if number == 0 and part.left < limit < part.right else part.right)
+        for row in rows
+        for number, part in enumerate(row)
+    ]
+    edges = sorted(edge for left, right in places for edge in ((left, 1), (right, -1)))
     columns: list[Column] = []
     covered, start = 0, 0.0
     for place, change in edges:

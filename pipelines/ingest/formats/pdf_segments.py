@@ -130,7 +130,7 @@ def _joined(parts: list[Segment]) -> tuple[Segment, ...]:
             joined[-1] = _both(before, part, "")
         elif _CLOSING.match(part.text) and before.text.endswith(_NUMBER_ENDS):
             joined[-1] = _both(before, part, " " if part.text[0] == "p" else "")
-        elif len(joined) == 1 and _MARKER.match(before.text):
+        elif len(joined) == 1 and _MARKER.match(before.text) and not is_amount(part.text):
             joined[-1] = _both(before, part, " ")
         else:
             joined.append(part)

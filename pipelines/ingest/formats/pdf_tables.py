@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.ingest.formats.pdf_columns import Column, Row, column_of, find_columns, has_numbers
-from pipelines.ingest.formats.pdf_header import header_cells
+from pipelines.ingest.formats.pdf_header import NOTE, header_cells
 from pipelines.ingest.formats.pdf_lines import Line
 from pipelines.ingest.formats.pdf_rows import body_rows, visual_rows
 from pipelines.ingest.formats.pdf_segments import Segment, is_date, is_number, segments
@@ -29,6 +29,8 @@ CLOSE_TO_EDGE = 15.0
 """Points between the left edge of a table and that of a note above it."""
 OUTDENT = 40.0
 """Points by which a section may stand further left than the rows under it."""
+LOOSE = 1.5
+"""Of a line's height: the most white between a header and what is under it."""
 LARGER = 1.3
 """Of a line's height: what is set so large is a title, not the name of a column."""
 APART = 2.2
@@ -42,16 +44,13 @@ _NO_NAME = re.compile(r"\d|:\Z")
 SAME_RULE = 2.0
 """Points: rules that are no further apart are one, such as the edges of two areas."""
 
-_NOTE = re.compile(r"\([^)]*\)(?:\s*\([^)]*\))*\Z")
-
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`header` has a name for each cell of a row, or is empty. `edges` are the right edges of the columns."""
+    """`header` has a name for each cell of a row, or is empty."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    edges: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +213,7 @@ def _table(rows: Sequence[Row], start: int, stop: int, done: int, rules: _Rules)
         return None
     header = header_cells(shown[:names], columns, rules.places)
     cells = body_rows(body, columns, across if is_ruled else ())
-    edges = tuple(column.right for column in columns)
-    return _Found(first, stop, Table(header if any(header[1:]) else (), tuple(cells), edges))
+    return _Found(first, stop, Table(header if any(header) else (), tuple(cells)))
 
 
 def _is_before_table(row: Row, columns: Sequence[Column]) -> bool:
@@ -232,7 +230,8 @@ def _first_header_line(rows: Sequence[Row], start: int, done: int, columns: Sequ
     sections = 0
     for at in range(start - 1, max(done, start - MOST_HEADER_LINES) - 1, -1):
         row = rows[at]
-        is_apart = min(part.bottom for part in row) - top > row[0].height or row[0].top < rows[start][0].bottom
+        room = (LOOSE if first == start else 1) * row[0].height
+        is_apart = min(part.bottom for part in row) - top > room or row[0].top < rows[start][0].bottom
         if is_apart or row[0].height > LARGER * rows[start][0].height:
             break
         is_beside = first < start and row[0].bottom < top - row[0].height / 2
@@ -249,11 +248,11 @@ def _first_header_line(rows: Sequence[Row], start: int, done: int, columns: Sequ
 
 def _is_section(row: Row, columns: Sequence[Column]) -> bool:
     is_name = columns[0].left - OUTDENT < row[0].left and row[0].right < columns[1].left
-    return len(row) == 1 and is_name and not row[0].text.endswith(".")
+    return len(row) == 1 and is_name
 
 
 def _is_above_values(part: Segment, columns: Sequence[Column]) -> bool:
-    if _NOTE.match(part.text) and part.left < columns[0].left + CLOSE_TO_EDGE:
+    if NOTE.match(part.text) and part.left < columns[0].left + CLOSE_TO_EDGE:
         return True
     is_within = columns[0].left + part.height < part.left and part.right < columns[-1].right + 3 * part.height
     return is_within and column_of(part, columns) > 0 and not part.is_amount
@@ -274,7 +273,7 @@ def _header_rows(shown: Sequence[Row], columns: Sequence[Column], body_style: in
             is_header = bool(values) and has_values and not any(part.is_amount for part in values)
         if is_header:
             count = number + 1
-        elif values or not _NOTE.match(row[0].text):
+        elif values or not NOTE.match(row[0].text):
             break
     return count
 

@@ -52,16 +52,18 @@ def cells(rows: Sequence[Sequence[str]], *, rotation: int = 0, size: tuple[float
 Place = tuple[float, float, str]
 
 
-def placed(*texts: Place, right: Sequence[Place] = ()) -> bytes:
+def placed(*texts: Place, right: Sequence[Place] = (), rules: Sequence[tuple[float, float, float]] = ()) -> bytes:
     """Texts by where they begin, points from the left and from the top; those of `right` by where they end.
 
-    Written row by row, as most programs do.
+    `rules` are left, right and place from the top. Written row by row, as most programs do.
     """
     buffer = io.BytesIO()
     canvas = Canvas(buffer)
     canvas.setFont("Helvetica", 9)
     begins = [(down, left, text) for left, down, text in texts]
     begins += [(down, end - canvas.stringWidth(text, "Helvetica", 9), text) for end, down, text in right]
+    for start, end, down in rules:
+        canvas.line(start, 800 - down, end, 800 - down)
     for down, left, text in sorted(begins):
         canvas.drawString(left, 800 - down, text)
     canvas.showPage()

@@ -111,6 +111,18 @@ def test_sections_and_wrapped_names_are_part_of_the_rows() -> None:
     ]
 
 
+def test_a_rule_shows_which_columns_a_name_spans() -> None:
+    texts: list[Place] = [(40, 30, "Bonds"), (40, 44, "Shares")]
+    right = [(320, 0, "Short"), (480, 0, "Long"), *((end, 14, "Cost") for end in (240, 400))]
+    right += [
+        *((end, 14, "Value") for end in (320, 480)),
+        *((e, d, "1,234") for e in (240, 320, 400, 480) for d in (30, 44)),
+    ]
+    rules = [(200, 320, 4), (360, 480, 4)]
+    (found,) = tables(placed(*texts, right=right, rules=rules))
+    assert found.header == " | Short Cost | Short Value | Long Cost | Long Value"
+
+
 def test_signs_that_stand_apart_are_joined_to_their_number() -> None:
     left: list[Place] = [(40, 0, "Net loss"), (300, 0, "$"), (352, 0, ")"), (40, 14, "Change"), (354, 14, "%")]
     left += [(400, 0, "$"), (452, 0, ")"), (454, 14, "%")]
