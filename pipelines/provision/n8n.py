@@ -235,7 +235,7 @@ def _await_published(name: str, method: str, address: str) -> None:
 def _is_published(method: str, address: str) -> bool:
     # Without its key a published webhook answers 403 and a form 401, an unpublished one 404; publishing takes effect
     # within seconds.
-    body = {} if method == "POST" else None
+    body: dict[str, str] | None = {} if method == "POST" else None
     status = httpx.request(method, address, json=body, timeout=10).status_code
     return status in (httpx.codes.FORBIDDEN, httpx.codes.UNAUTHORIZED)
 

@@ -120,7 +120,7 @@ def assert_is(world: Mapping[str, bytes], generations: Generations, registry: Re
     for name, data in world.items():
         title = data.decode().partition("\n")[0].removeprefix("# ")
         vector = EMBEDDING.embed([title], input_type="question")[0]
-        passages = generations.live.index.search(SearchRequest(title, vector, [EVERYONE]))
+        passages = generations.live.index.search(SearchRequest(title, vector, [EVERYONE], limit=50))
         assert name in [passage.document.name for passage in passages]
 
 
