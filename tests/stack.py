@@ -61,9 +61,19 @@ class Stack:
     settings: StackSettings
     models_url: str
 
-    def admin(self) -> OpenWebUI:
-        """Open WebUI's administrator."""
-        return open_webui_admin(self.settings)
+    @contextmanager
+    def admin(self) -> Iterator[OpenWebUI]:
+        """Open WebUI's administrator, signed in once: it lets an account sign in 15 times in three minutes."""
+        yield self._admin
+
+    @cached_property
+    def _admin(self) -> OpenWebUI:
+        return open_webui_admin(self.settings).__enter__()
+
+    def close(self) -> None:
+        """Release what was opened to look into the stack."""
+        if "_admin" in self.__dict__:
+            self._admin.__exit__()
 
     def reader(self, name: str, *, group: str | None = None) -> OpenWebUI:
         """A reader's account, created at need, in `group` if one is named."""
@@ -124,7 +134,11 @@ def running_stack(state: Path, *, first_port: int, **overrides: Any) -> Iterator
     with _model_server(models_port) as models_url:
         try:
             up(settings, console, provision=lambda: _provision(settings))
-            yield Stack(settings, models_url)
+            stack = Stack(settings, models_url)
+            try:
+                yield stack
+            finally:
+                stack.close()
         finally:
             down(settings.state_dir, console)
 

@@ -108,6 +108,8 @@ def _place(settings: StackSettings, layout: Layout) -> dict[str, str]:
         "PATH": f"{node_folder() / 'bin'}:{inherited_environment()['PATH']}",
         "N8N_USER_FOLDER": str(layout.data("n8n")),
         "N8N_LISTEN_ADDRESS": "127.0.0.1",
+        # in MB; the upload form takes what pipelines takes
+        "N8N_FORMDATA_FILE_SIZE_MAX": str(settings.max_document_mb),
         "N8N_PORT": str(settings.n8n_port),
         "N8N_EDITOR_BASE_URL": settings.n8n_url,
         "N8N_WEBHOOK_URL": settings.n8n_url,

@@ -155,9 +155,15 @@ def _announce(settings: StackSettings, console: Console, *, already: bool) -> No
         ("n8n editor", settings.n8n_url),
         ("  sign in", settings.n8n_owner_email),
         ("  password", settings.n8n_owner_password.get_secret_value()),
+        ("upload form", f"{settings.n8n_url}/form/upload-document"),
+        ("  user", "documents"),
+        ("  password", settings.upload_form_password.get_secret_value()),
     )
     console.print("\nRagline was running already." if already else "\nRagline is running.")
     for name, value in lines:
         console.print(f"  {name:<12}", end="", highlight=False)
         console.print(value, highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        f"Documents that no rule names may be read by {settings.default_access} (DEFAULT_ACCESS).", highlight=False
+    )
     console.print("The passwords are kept in .env. To stop everything: make down", highlight=False)
