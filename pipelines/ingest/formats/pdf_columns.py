@@ -53,7 +53,9 @@ def find_columns(rows: Sequence[Row], *, is_marked: bool) -> tuple[Column, ...]:
 
     `rows` are those of two and more segments. `is_marked` says that rules or the style of its header make it a table.
     """
-    data = [row for row in rows if has_numbers(row) or (row[0].is_amount and len(row) > 1)]
+    data = [row for row in rows if has_numbers(row)]
+    if len(data) < 2:
+        data = [row for row in rows if has_numbers(row) or row[0].is_amount]
     if len(data) >= 2:
         columns = _columns(data)
         if len(columns) > 1 and _has_values(data, columns):

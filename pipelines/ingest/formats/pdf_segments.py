@@ -12,6 +12,8 @@ from pipelines.ingest.formats.pdf_lines import GAP, Line, Word
 
 GAP_OF_NUMBERS = 0.45
 """Of the height of a line: between two numbers so wide a gap divides; "10 000" stays whole."""
+GAP_OF_CURRENCY = 0.15
+"""Between a number and a currency, which begins the next number."""
 
 _MONTH = (
     r"(?:jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|sept|oct|okt|nov|dec|dez)"
@@ -96,10 +98,11 @@ def _divides(before: Word, word: Word) -> bool:
     height = max(before.top - before.bottom, word.top - word.bottom)
     if gap > GAP * height:
         return True
-    is_after_number = before.text.endswith(_NUMBER_ENDS) and is_amount(before.text)
+    if not before.text.endswith(_NUMBER_ENDS):
+        return False
     if _CURRENCY.match(word.text):
-        return is_after_number and gap > 0.15 * height
-    return is_after_number and gap > GAP_OF_NUMBERS * height and is_number(word.text)
+        return gap > GAP_OF_CURRENCY * height
+    return is_amount(before.text) and gap > GAP_OF_NUMBERS * height and is_number(word.text)
 
 
 def _runs_back(words: Sequence[Word]) -> bool:

@@ -7,42 +7,35 @@ or between rules. Lines of which that is not sure stay lines.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.ingest.formats.pdf_columns import Column, Row, column_of, find_columns, has_numbers
 from pipelines.ingest.formats.pdf_header import NOTE, header_cells
 from pipelines.ingest.formats.pdf_lines import Line
 from pipelines.ingest.formats.pdf_rows import body_rows, visual_rows
+from pipelines.ingest.formats.pdf_runs import Rules, find_runs
 from pipelines.ingest.formats.pdf_segments import Segment, is_date, is_number, segments
 
-MOST_BETWEEN = 8
-"""Lines of one segment between two rows of a table: sections, and what wraps in a cell."""
 MOST_HEADER_LINES = 30
 MOST_SECTIONS = 3
 """Lines between a table's header and its first row of values."""
-WIDE = 0.85
-"""Of a table's width: a line of one segment that takes as much is prose."""
-TALLEST_ROW = 10
-"""Of a line's height: what stands further apart is not one row between its rules."""
 CLOSE_TO_EDGE = 15.0
 """Points between the left edge of a table and that of a note above it."""
+CENTRED = 6.0
+"""Points from the middle of a table."""
 OUTDENT = 40.0
 """Points by which a section may stand further left than the rows under it."""
 LOOSE = 1.5
 """Of a line's height: the most white between a header and what is under it."""
+STACKED = 1.2
+"""Of a line's height: the most white between two lines of a header."""
 LARGER = 1.3
 """Of a line's height: what is set so large is a title, not the name of a column."""
-APART = 2.2
-"""Of a line's height: a table ends where so much is white."""
 DENSE = 0.7
 """The share of lines of several segments in a table without numbers, rules or a header of its own style."""
-RULED = 0.85
-"""Of a table's width: what a rule between its rows takes."""
 
 _NO_NAME = re.compile(r"\d|:\Z")
-SAME_RULE = 2.0
-"""Points: rules that are no further apart are one, such as the edges of two areas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +59,10 @@ def divide(lines: Sequence[Line], rules: Sequence[float]) -> list[str | Table]:
     """Lines and tables in the order of `lines`. `rules` are height, left and right end of each rule in turn."""
     side_by_side = _side_by_side(lines)
     rows = [segments(Line(tuple(word for line in run for word in line.words), run[0].style)) for run in side_by_side]
-    ruling = _Rules(rules)
+    ruling = Rules(rules)
     items: list[str | Table] = []
     done = 0
-    for start, stop in _runs(rows, ruling):
+    for start, stop in find_runs(rows, ruling):
         found = _table(rows, max(start, done), stop, done, ruling)
         if found:
             items.extend(line.text for run in side_by_side[done : found.start] for line in run)
@@ -91,102 +84,7 @@ def _side_by_side(lines: Sequence[Line]) -> list[list[Line]]:
     return runs
 
 
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    places: Sequence[float]
-
-    def between(self, columns: Sequence[Column], bottom: float, top: float) -> list[float]:
-        """The heights, from the top, of the rules that run through the whole table."""
-        left, right = columns[0].left, columns[-1].right
-        heights: list[float] = []
-        for at in range(0, len(self.places), 3):
-            height, start, end = self.places[at : at + 3]
-            covered = min(end, right) - max(start, left)
-            is_apart = not heights or heights[-1] - height > SAME_RULE
-            if bottom <= height <= top and covered >= RULED * (right - left) and is_apart:
-                heights.append(height)
-        return heights
-
-    def band(self, row: Row, left: float, right: float) -> tuple[float, float] | None:
-        """The rules above and below `row` that run from `left` to `right`, where they are those of a row."""
-        if not self.places:
-            return None
-        middle, reach = (row[0].bottom + row[0].top) / 2, TALLEST_ROW * row[0].height
-        heights = self.between((Column(left, right),), middle - reach, middle + reach)
-        above = [height for height in heights if height > middle]
-        below = [height for height in heights if height <= middle]
-        return (above[-1], below[0]) if above and below and above[-1] - below[0] < reach else None
-
-
-@dataclass(slots=True)
-class _Run:
-    """Lines that may be a table: from the first of several segments up to the last such, which is at `last`."""
-
-    start: int
-    last: int
-    left: float
-    right: float
-    has_numbers: bool
-
-    def add(self, row: Row, at: int) -> None:
-        self.last = at
-        self.left, self.right = min(self.left, row[0].left), max(self.right, row[-1].right)
-        self.has_numbers = self.has_numbers or has_numbers(row)
-
-
-def _runs(rows: Sequence[Row], rules: _Rules) -> Iterator[tuple[int, int]]:
-    """Where tables may be: from the first line of several segments up to behind the last."""
-    run: _Run | None = None
-    for at, row in enumerate(rows):
-        if run and _is_in_row(rows, run, at, rules):
-            run.add(row, at)
-        elif run and _breaks(rows, run, at, rules):
-            yield run.start, run.last + 1
-            run = None
-        if len(row) > 1 and run:
-            run.add(row, at)
-        elif len(row) > 1:
-            run = _Run(at, at, row[0].left, row[-1].right, has_numbers(row))
-    if run:
-        yield run.start, run.last + 1
-
-
-def _is_in_row(rows: Sequence[Row], run: _Run, at: int, rules: _Rules) -> bool:
-    """Whether the line at `at` is close under the last row of the run, and no rule is between them."""
-    last, row = rows[run.last], rows[at]
-    if not rules.places or last[0].bottom - row[0].top > row[0].height / 2:
-        return False
-    band = rules.band(last, run.left, run.right)
-    return band is not None and band == rules.band(row, run.left, run.right)
-
-
-def _is_next_row(rows: Sequence[Row], run: _Run, at: int, rules: _Rules) -> bool:
-    """Whether there is one rule between the last row of the run and the line at `at`, and nothing else."""
-    upper = rules.band(rows[run.last], run.left, run.right)
-    lower = rules.band(rows[at], run.left, run.right)
-    return len(rows[at]) > 1 and upper is not None and lower is not None and upper[1] == lower[0]
-
-
-def _breaks(rows: Sequence[Row], run: _Run, at: int, rules: _Rules) -> bool:
-    """Whether the line at `at` is not of the table that `run` may be."""
-    row = rows[at]
-    lowest = min(part.bottom for line in rows[max(run.start, at - 6) : at] for part in line)
-    if at - run.last > MOST_BETWEEN:
-        return True
-    if lowest - row[0].top > APART * row[0].height and not _is_next_row(rows, run, at, rules):
-        return True
-    if row[0].bottom > rows[run.start][0].top:
-        return True
-    if len(row) == 1:
-        is_outside = row[0].left > run.right or row[0].right < run.left
-        return is_outside or row[0].right - row[0].left >= WIDE * (run.right - run.left)
-    if has_numbers(row) or not run.has_numbers:
-        return False
-    # A second header, and with it the next table.
-    return row[0].left > run.left + (run.right - run.left) / 4 or all(is_date(part.text) for part in row[1:])
-
-
-def _table(rows: Sequence[Row], start: int, stop: int, done: int, rules: _Rules) -> _Found | None:
+def _table(rows: Sequence[Row], start: int, stop: int, done: int, rules: Rules) -> _Found | None:
     core = [row for row in rows[start:stop] if len(row) > 1]
     if len(core) < 2:
         return None
@@ -230,7 +128,7 @@ def _first_header_line(rows: Sequence[Row], start: int, done: int, columns: Sequ
     sections = 0
     for at in range(start - 1, max(done, start - MOST_HEADER_LINES) - 1, -1):
         row = rows[at]
-        room = (LOOSE if first == start else 1) * row[0].height
+        room = (LOOSE if first == start else STACKED) * row[0].height
         is_apart = min(part.bottom for part in row) - top > room or row[0].top < rows[start][0].bottom
         if is_apart or row[0].height > LARGER * rows[start][0].height:
             break
@@ -254,6 +152,10 @@ def _is_section(row: Row, columns: Sequence[Column]) -> bool:
 def _is_above_values(part: Segment, columns: Sequence[Column]) -> bool:
     if NOTE.match(part.text) and part.left < columns[0].left + CLOSE_TO_EDGE:
         return True
+    is_centred = abs(part.middle - (columns[0].left + columns[-1].right) / 2) < CENTRED and not is_date(part.text)
+    if (part.text.isupper() and " " in part.text) or (is_centred and part.left < columns[1].left):
+        # The title of the page.
+        return False
     is_within = columns[0].left + part.height < part.left and part.right < columns[-1].right + 3 * part.height
     return is_within and column_of(part, columns) > 0 and not part.is_amount
 

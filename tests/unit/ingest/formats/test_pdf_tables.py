@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+import pypdfium2
 import pytest
 
 from pipelines.domain import Block
 from pipelines.ingest.formats import pdf
 from tests.unit.ingest.formats.make_pdfs import Place, placed, story, table, wrapped_table
 
+HANDBOOK = Path(__file__).parents[3] / "documents" / "handbook"
 PROSE = (
     "The measured level is compared with the level of the reference staff and the difference is written into the log. "
     "Whoever finds a difference of more than two centimetres calls the service and does not touch the plate before. "
@@ -173,3 +180,18 @@ def leaders() -> bytes:
 def test_what_only_looks_like_a_table_stays_lines(data: bytes) -> None:
     assert tables(data) == []
     assert paragraphs(data)
+
+
+@pytest.mark.parametrize("path", sorted(HANDBOOK.glob("*.pdf")), ids=lambda path: path.stem)
+def test_no_word_of_the_handbook_is_lost(path: Path) -> None:
+    parsed = pdf.parse(path.read_bytes())
+    kept = Counter(_words(" ".join(f"{block.header} {block.text}" for block in parsed.blocks)))
+    with pypdfium2.PdfDocument(path) as document:
+        texts = [page.get_textpage().get_text_range() for page in document]
+    # The first two lines of a page are its running header and footer.
+    written = Counter(_words(" ".join(line for text in texts for line in text.splitlines()[2:])))
+    assert written - kept == Counter()
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", unicodedata.normalize("NFKC", text))
