@@ -83,18 +83,19 @@ def load_configured_embedding(settings: Settings) -> EmbeddingProvider:
 def open_documents(settings: Settings, embedding: EmbeddingProvider) -> Documents:
     """Open index, registry and sources, and make the workers; nothing works before `start`. Raises `SetupFailed`."""
     count = settings.ingest_workers or os.cpu_count() or 1
-    registry = Registry(open_database(_registry_url(settings), connections=2 * count + SPARE_CONNECTIONS))
+    registry = open_registry(settings, connections=2 * count + SPARE_CONNECTIONS)
     generations = Generations(
         settings.state_dir / "data" / "qdrant",
         embedding=embedding,
         recipe=recipe(embedding),
         load=partial(load_exported, state_dir=settings.state_dir, threads=settings.embedding_threads),
     )
-    sources = _Sources(settings)
+    sources = Sources(settings)
     path = ingest_path(settings, count)
     work = Work(registry, generations, path, sources.uploads, sources.open)
-    workers = Workers(work, threads=count)
-    rules = partial(AccessRules.load, settings.access_file, settings.default_access)
+    # A rebuild is always done here, where both the old and the new index are open.
+    workers = Workers(work, threads=count, resting=lambda: not (settings.ingest_here or generations.building))
+    rules = access_rules(settings)
 
     def release() -> None:
         path.threads.shutdown(wait=False, cancel_futures=True)
@@ -109,7 +110,7 @@ def open_documents(settings: Settings, embedding: EmbeddingProvider) -> Document
         registry=registry,
         work=work,
         workers=workers,
-        listener=_listener(settings, work, workers, sources.urls, rules),
+        listener=_listener(settings, work, workers, sources.urls, rules) if settings.ingest_here else None,
         release=release,
     )
 
@@ -119,14 +120,13 @@ def open_worker(settings: Settings) -> Iterator[tuple[Workers, Listener | None]]
     """The workers and the listener of a process beside pipelines, which has the index open; raises `SetupFailed`."""
     embedding = load_configured_embedding(settings)
     count = settings.ingest_workers or os.cpu_count() or 1
-    registry = Registry(open_database(_registry_url(settings), connections=2 * count + SPARE_CONNECTIONS))
-    key = settings.internal_api_key.get_secret_value()
-    generations = ServedGenerations(settings.pipelines_url, key=key, embedding=embedding, recipe=recipe(embedding))
-    sources = _Sources(settings)
+    registry = open_registry(settings, connections=2 * count + SPARE_CONNECTIONS)
+    generations = served_generations(settings, embedding)
+    sources = Sources(settings)
     path = ingest_path(settings, count)
     work = Work(registry, generations, path, sources.uploads, sources.open)
     workers = Workers(work, threads=count)
-    rules = partial(AccessRules.load, settings.access_file, settings.default_access)
+    rules = access_rules(settings)
     try:
         yield workers, _listener(settings, work, workers, sources.urls, rules)
     finally:
@@ -159,6 +159,25 @@ def recipe(embedding: EmbeddingProvider) -> str:
     return f"{embedding.name} {RECIPE}"
 
 
+def open_registry(settings: Settings, *, connections: int) -> Registry:
+    """The registry that the settings name, over at most so many connections; raises `SetupFailed`."""
+    url = settings.registry_url.get_secret_value()
+    if not url:
+        raise SetupFailed("REGISTRY_URL is not set: it names the PostgreSQL database that knows every document.")
+    return Registry(open_database(url, connections=connections))
+
+
+def served_generations(settings: Settings, embedding: EmbeddingProvider) -> ServedGenerations:
+    """The index of the running pipelines, for a process beside it. Connects to nothing."""
+    key = settings.internal_api_key.get_secret_value()
+    return ServedGenerations(settings.pipelines_url, key=key, embedding=embedding, recipe=recipe(embedding))
+
+
+def access_rules(settings: Settings) -> Callable[[], AccessRules]:
+    """Reads who may read what lies where, as the file says at that moment."""
+    return partial(AccessRules.load, settings.access_file, settings.default_access)
+
+
 def _forget_spools_of_the_dead(spools: Path) -> None:
     """What a killed process was reading is fetched again."""
     for spool in spools.iterdir():
@@ -171,7 +190,7 @@ def _forget_spools_of_the_dead(spools: Path) -> None:
             continue
 
 
-class _Sources:
+class Sources:
     """Opens the sources of this deployment, each once."""
 
     def __init__(self, settings: Settings) -> None:
@@ -205,10 +224,3 @@ def _listener(
         return None
     notifications = S3Notifications(settings.document_queue_url, sqs_client(region=settings.aws_region or None))
     return Listener(notifications, work, workers, sources=sources, rules=rules)
-
-
-def _registry_url(settings: Settings) -> str:
-    url = settings.registry_url.get_secret_value()
-    if not url:
-        raise SetupFailed("REGISTRY_URL is not set: it names the PostgreSQL database that knows every document.")
-    return url

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -20,6 +20,9 @@ from pipelines.errors import SetupFailed
 from pipelines.provision.run import open_webui_admin
 from pipelines.settings import Settings, StackSettings
 
+if TYPE_CHECKING:
+    from pipelines.ingest.add_paths import Progress
+
 app = typer.Typer()
 console = Console()
 
@@ -27,28 +30,33 @@ Everyone = Annotated[bool, typer.Option(help="Everyone who may chat may read")]
 Nobody = Annotated[bool, typer.Option(help="Nobody may read, for now")]
 Group = Annotated[list[str] | None, typer.Option(help="Members of this Open WebUI group may read")]
 User = Annotated[list[str] | None, typer.Option(help="The user with this id in Open WebUI may read")]
+Engine = Literal["in-process", "ray"]
+IN_PROCESS: Engine = "in-process"
 Ids = Annotated[list[str], typer.Argument(help="Ids as `ragline list` shows them")]
 
 
 @app.command()
 def add(
-    paths: Annotated[list[Path], typer.Argument(help="Files or folders", exists=True)],
+    paths: Annotated[list[str], typer.Argument(help="Files or folders; with --engine ray also s3://bucket/prefix")],
     everyone: Everyone = False,
     nobody: Nobody = False,
     group: Group = None,
     user: User = None,
+    engine: Annotated[
+        Engine, typer.Option(help="Who reads them: pipelines itself, or the workers of Ray")
+    ] = IN_PROCESS,
+    address: Annotated[str, typer.Option(help="The Ray cluster this machine is part of, as in head:6379")] = "",
 ) -> None:
     """Put documents in: every file of the given folders, each replacing its earlier version.
 
-    Without a word about who may read, the rules of access.yaml and DEFAULT_ACCESS decide.
+    Without a word about who may read, the rules of access.yaml and DEFAULT_ACCESS decide. `--engine ray` is for very
+    many at once: it reads on all cores of this machine, or of a cluster, and leaves out what is in the index already.
     """
-    from pipelines.ingest.add_paths import add_paths
-
     with _documents() as documents, _bars() as bars:
         grant = _grant(documents, everyone=everyone, nobody=nobody, groups=group, users=user)
         bar = bars.add_task("reading", pages=0, rate=0.0)
         refused = unchanged = done = 0
-        for step in add_paths(documents, paths, grant=grant):
+        for step in _adding(documents, paths, grant, engine=engine, address=address):
             done = step.done
             elapsed = bars.tasks[bar].elapsed or 0
             bars.update(
@@ -181,6 +189,22 @@ def reindex(
         console.print(f"{state['building']} is being built: {state['waiting']} documents to go", highlight=False)
     if state["previous"]:
         console.print(f"{state['previous']} is kept: `ragline reindex --rollback` goes back to it", highlight=False)
+
+
+def _adding(
+    documents: DocumentsClient, paths: list[str], grant: Grant | None, *, engine: Engine, address: str
+) -> Iterator[Progress]:
+    if engine == "ray":
+        from pipelines.documents_bulk import add_with_ray
+
+        return add_with_ray(read_settings(Settings), paths, grant=grant, address=address)
+    from pipelines.ingest.add_paths import add_paths
+
+    if address:
+        raise typer.BadParameter("--address is that of a Ray cluster: it goes with --engine ray.")
+    if missing := [path for path in paths if not Path(path).exists()]:
+        raise typer.BadParameter(f"Path '{missing[0]}' does not exist.")
+    return add_paths(documents, [Path(path) for path in paths], grant=grant)
 
 
 def _rebuild(documents: DocumentsClient) -> dict[str, Any]:

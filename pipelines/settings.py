@@ -42,6 +42,9 @@ AWS_CHAIN = frozenset(
 )
 """What boto3's chain of credentials reads, for the one part that calls AWS."""
 
+RAY_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_DATA_LOG_LEVEL": "ERROR"}
+"""What Ray 2.60 takes from the environment alone."""
+
 
 class Settings(BaseSettings):
     """Typed, bounded, and complete: a half-configured part is refused at start with the name of the variable."""
@@ -133,6 +136,9 @@ class Settings(BaseSettings):
     )
     max_document_mb: int = Field(default=100, ge=1, le=2048)
     ingest_workers: int = Field(default=0, ge=0, le=256, description="Documents at once; 0: as many as cores")
+    ingest_here: bool = Field(
+        default=True, description="False: pipelines leaves the reading of documents to `ragline worker` processes"
+    )
     read_timeout_s: float = Field(
         default=120, gt=0, le=3600, description="For reading one document, before it is ended"
     )
@@ -257,6 +263,15 @@ def inherited_environment(*, everything: bool = False) -> dict[str, str]:
 def aws_environment() -> dict[str, str]:
     """What a process started here needs for boto3 to find the credentials that this one would find."""
     return {name: value for name, value in os.environ.items() if name in AWS_CHAIN}
+
+
+def quiet_ray() -> None:
+    """Let Ray send no usage statistics and write its own log to its files; before it is imported, for it reads these.
+
+    What the environment says already, for a cluster of one's own, stays.
+    """
+    for name, value in RAY_QUIET.items():
+        os.environ.setdefault(name, value)
 
 
 def _as_text(value: object) -> str:

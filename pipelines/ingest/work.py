@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from pipelines.domain import DocumentRecord
-from pipelines.errors import DocumentRejected, RaglineError, StoreUnavailable
-from pipelines.ingest.publish import publish_document, remove_document
+from pipelines.errors import (
+    DocumentRejected,
+    RaglineError,
+    SetupFailed,
+    Unavailable,
+    UnreadableDocument,
+)
+from pipelines.ingest.formats.clean import clean_line
+from pipelines.ingest.publish import apply_due_access, publish_document, remove_document
 from pipelines.ingest.run import IngestPath
 from pipelines.stores.base import DocumentSource, UploadStore
 from pipelines.stores.generations import Generation
@@ -28,6 +36,8 @@ POLL_S = 2.0
 ATTEMPTS = 8
 """How often a document is tried whose source, model or index does not answer, or which brought the process down."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 2.0, 300.0
+LONGER = 4.0
+"""Each delay is so many times the one before: all attempts together take twenty minutes."""
 
 
 class WrittenGenerations(Protocol):
@@ -47,44 +57,63 @@ class Work:
     path: IngestPath
     uploads: UploadStore
     open_source: Callable[[str], DocumentSource]
-    """The source of an address; raises `SourceUnavailable` when it is none of this deployment."""
+    """The source of an address; raises `SetupFailed` when it is none of this deployment."""
 
     def next(self) -> bool:
         """Claim one document and bring it to an end; False when none is due. Raises `StoreUnavailable`."""
+        # An index that takes nothing now, on the other side of a wire, costs no document one of its attempts.
+        self.generations.written()
+        # Whoever changed the readers tells the index at once; this is for when that was cut off.
+        apply_due_access(self.generations.kept, self.registry)
         with self.registry.claim() as record:
             if record is None:
                 return False
+            self._bring_to_an_end(record)
+            return True
+
+    def _bring_to_an_end(self, record: DocumentRecord) -> None:
+        try:
             if record.state == "removing":
                 remove_document(record.id, self.generations.kept(), self.registry, self.uploads)
             elif record.attempts > ATTEMPTS:
-                self.registry.fail(record.id, record.error_code or "gave_up", record.problem or _GAVE_UP)
+                self._give_up(record)
             else:
-                self._ingest_or_explain(record)
-            return True
-
-    def _ingest_or_explain(self, record: DocumentRecord) -> None:
-        try:
-            self._ingest(record)
-        except DocumentRejected as error:
-            log.info("%s was not taken: %s", record.id, error.code)
-            self.registry.fail(record.id, error.code, error.message)
+                self._ingest(record)
+        except (DocumentRejected, SetupFailed) as error:
+            # What is wrong with the settings does not change by waiting, either.
+            self._fail(record, error)
         except RaglineError as error:
-            delay_s = _delay_s(record, error)
-            log.warning("%s waits %.0f s: %s", record.id, delay_s, error.message)
-            self.registry.postpone(record.id, error.code, error.message, delay_s=delay_s)
+            self._postpone(record, error)
         except Exception:
             # The boundary of one document: a mistake of ours must not stop the others.
-            log.exception("%s could not be ingested", record.id)
-            self.registry.fail(
-                record.id, "internal_error", "Ragline made a mistake here; the log of pipelines says more."
-            )
+            log.exception("%s could not be brought to an end", record.id)
+            self._fail(record, RaglineError("Ragline made a mistake here; the log of pipelines says more."))
+
+    def _fail(self, record: DocumentRecord, error: RaglineError) -> None:
+        if record.state == "removing":
+            # It goes, whatever comes in between.
+            self._postpone(record, error)
+            return
+        log.info("%s was not taken: %s", record.id, error.code)
+        self.registry.fail(record.id, error.code, clean_line(error.message))
+
+    def _postpone(self, record: DocumentRecord, error: RaglineError) -> None:
+        delay_s = _delay_s(record, error)
+        log.warning("%s waits %.0f s: %s", record.id, delay_s, error.message)
+        # By itself, `Unavailable` is of this process, which stops or can start no other: not of the document.
+        counts = type(error) is not Unavailable
+        self.registry.postpone(record.id, error.code, clean_line(error.message), delay_s=delay_s, counts=counts)
+
+    def _give_up(self, record: DocumentRecord) -> None:
+        """Fail with what kept it waiting; without such a reason, this process died each time."""
+        code, problem = (record.error_code, record.problem) if record.error_code else ("gave_up", _GAVE_UP)
+        self.registry.fail(record.id, code, problem)
 
     def _ingest(self, record: DocumentRecord) -> None:
         source = self.open_source(record.source)
         entry = source.find(record.origin)
         if entry is None:
-            self.registry.begin_removing([record.id])
-            remove_document(record.id, self.generations.kept(), self.registry, self.uploads)
+            self._take_out(record)
             return
         staged = self.path.stage(
             entry,
@@ -100,6 +129,13 @@ class Work:
             if row is not None and row.record.state != "removing":
                 row.confirm(entry.version)
 
+    def _take_out(self, record: DocumentRecord) -> None:
+        """Its source has it no longer. What people uploaded goes by their word alone."""
+        if record.source == self.uploads.url:
+            raise UnreadableDocument("What was kept of it is gone: put it in again, or take it out.")
+        self.registry.begin_removing([record.id])
+        remove_document(record.id, self.generations.kept(), self.registry, self.uploads)
+
     def _lacking(self, record: DocumentRecord, content_hash: str) -> list[Generation]:
         """The generations in which readers would not find this very revision."""
         wanted = self.generations.written()
@@ -109,10 +145,14 @@ class Work:
 
 
 class Workers:
-    """Threads of this process that work until they are told to stop, asleep while nothing waits."""
+    """Threads of this process that work until they are told to stop, asleep while nothing waits.
 
-    def __init__(self, work: Work, *, threads: int) -> None:
+    While `resting` says so, they leave what waits to other processes.
+    """
+
+    def __init__(self, work: Work, *, threads: int, resting: Callable[[], bool] = lambda: False) -> None:
         self._work = work
+        self._resting = resting
         self._woken = threading.Condition()
         self._stopping = False
         self._threads = [
@@ -133,26 +173,29 @@ class Workers:
         """Take no more documents, and wait for those at work; what takes longer is done again after the next start."""
         self._stopping = True
         self.wake()
+        deadline = time.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self) -> None:
         while not self._stopping:
+            pause_s = POLL_S
             try:
-                found = self._work.next()
-            except StoreUnavailable as error:
+                found = not self._resting() and self._work.next()
+            except RaglineError as error:
                 log.warning("Ingestion waits: %s", error.message)
-                found = False
+                found, pause_s = False, error.retry_after or POLL_S
             if not found:
                 with self._woken:
                     if not self._stopping:
-                        self._woken.wait(POLL_S)
+                        self._woken.wait(pause_s)
 
 
 _GAVE_UP = "Reading it brought the process down again and again; it is left out until `ragline retry`."
 
 
 def _delay_s(record: DocumentRecord, error: RaglineError) -> float:
-    if error.retry_after is not None:
-        return error.retry_after
-    return float(min(FIRST_DELAY_S * 2 ** max(record.attempts - 1, 0), LONGEST_DELAY_S))
+    """Longer each time, and not before the time that the error names."""
+    growing_s = FIRST_DELAY_S * LONGER ** min(max(record.attempts - 1, 0), ATTEMPTS)
+    return max(min(growing_s, LONGEST_DELAY_S), error.retry_after or 0)

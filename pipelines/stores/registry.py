@@ -6,6 +6,7 @@ on a document holds an advisory lock that ends with the connection, so a killed 
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from pipelines.stores.registry_rows import (
     listing_row,
     read_grant,
     read_groups,
+    read_known,
     read_record,
 )
 
@@ -55,57 +57,63 @@ class Registry:
             with connection.cursor() as cursor:
                 cursor.executemany(PUT, [listing_row(listing, groups) for listing in listings])
 
-    def known(self, source: str) -> dict[str, Known]:
-        """What is known of the documents of a source, by origin; those on their way out are not."""
-        query = "SELECT * FROM document WHERE source = %s AND state <> 'removing'"
+    def known(self, source: str, *, only: str | None = None) -> dict[str, Known]:
+        """What is known of the documents of a source, or of one by its id; those on their way out are not known."""
+        query = "SELECT * FROM document WHERE source = %s AND state <> 'removing' AND (%s::uuid IS NULL OR id = %s)"
         with self._connection() as connection:
-            return {
-                row["origin"]: Known(str(row["id"]), row["version"], row["state"], read_grant(row), row["granted_by"])
-                for row in connection.execute(query, [source])
-            }
+            return {row["origin"]: read_known(row) for row in connection.execute(query, [source, only, only])}
 
     def set_grant(self, document_id: str, grant: Grant, granted_by: GrantedBy) -> None:
-        """Let other people read a document; apply it to the index under `locked` afterwards."""
+        """Let other people read a document; the index is to be told (`access_due`). Raises `UnknownDocument`."""
         with self._connection() as connection, connection.transaction():
             values = {"id": document_id, "by": granted_by, **grant_row(grant, read_groups(connection))}
             changed = connection.execute(
                 "UPDATE document SET everyone = %(everyone)s, groups = %(groups)s, users = %(users)s, "
-                "access = %(access)s, granted_by = %(by)s WHERE id = %(id)s AND state <> 'removing'",
+                "access = %(access)s, access_due = true, granted_by = %(by)s "
+                "WHERE id = %(id)s AND state <> 'removing'",
                 values,
             )
             if changed.rowcount == 0:
                 raise _unknown(document_id)
 
-    def set_groups(self, groups: Mapping[str, str]) -> list[str]:
-        """Know these groups (name → id) and no others; return the ids of the documents this opens or closes."""
+    def set_groups(self, groups: Mapping[str, str]) -> None:
+        """Know these groups (name → id) and no others; the index is to be told what this opens and closes."""
         with self._connection() as connection, connection.transaction():
+            # Whoever makes scopes of groups meanwhile (`read_groups`) waits, or is waited for.
+            connection.execute("LOCK TABLE access_group IN EXCLUSIVE MODE")
             if read_groups(connection) == dict(groups):
-                return []
+                return
             connection.execute("DELETE FROM access_group")
+            rows = connection.execute("SELECT * FROM document WHERE groups <> '{}' FOR UPDATE").fetchall()
+            scopes = [(list(read_grant(row).scopes(groups)), row) for row in rows]
+            changed = [(access, row["id"]) for access, row in scopes if access != row["access"]]
             with connection.cursor() as cursor:
                 cursor.executemany("INSERT INTO access_group VALUES (%s, %s)", list(groups.items()))
-            rows = connection.execute("SELECT * FROM document WHERE groups <> '{}' FOR UPDATE").fetchall()
-            changed = [(list(read_grant(row).scopes(groups)), row["id"]) for row in rows]
-            changed = [
-                (access, id_) for (access, id_), row in zip(changed, rows, strict=True) if access != row["access"]
-            ]
-            with connection.cursor() as cursor:
-                cursor.executemany("UPDATE document SET access = %s WHERE id = %s", changed)
-            return [str(id_) for _, id_ in changed]
+                cursor.executemany("UPDATE document SET access = %s, access_due = true WHERE id = %s", changed)
+
+    def access_due(self, limit: int) -> list[str]:
+        """The ids of documents whose readers have changed since the index was told; tell it under `locked`."""
+        query = "SELECT id FROM document WHERE access_due ORDER BY id LIMIT %s"
+        with self._connection() as connection:
+            return [str(row["id"]) for row in connection.execute(query, [limit])]
 
     def begin_removing(self, document_ids: Sequence[str]) -> None:
         """Take documents out of sight; what is left of them is removed under `locked`, by whoever comes first."""
         with self._connection() as connection:
             connection.execute(
-                "UPDATE document SET state = 'removing', stage = '', not_before = now() WHERE id = ANY(%s::uuid[])",
+                "UPDATE document SET state = 'removing', stage = '', attempts = 0, not_before = now() "
+                "WHERE id = ANY(%s::uuid[]) AND state <> 'removing'",
                 [list(document_ids)],
             )
 
     def retry(self, document_ids: Sequence[str] | None) -> int:
-        """Queue these documents anew, whether or not their bytes have changed; None: all that have failed."""
-        where = (
-            "state = 'failed'" if document_ids is None else "state IN ('failed', 'ready') AND id = ANY(%(ids)s::uuid[])"
-        )
+        """Queue these documents anew, whether or not their bytes have changed; None: all that have failed.
+
+        Those that wait for another try are tried at once; those that are being worked on, or taken out, are left.
+        """
+        where = "state = 'failed'"
+        if document_ids is not None:
+            where = "state IN ('queued', 'ready', 'failed') AND id = ANY(%(ids)s::uuid[])"
         with self._connection() as connection:
             return connection.execute(
                 # without a hash, the same bytes are read again
@@ -142,6 +150,14 @@ class Registry:
                 if got and not connection.closed:
                     connection.execute(UNLOCK, [document_id])
 
+    def begin(self, document_id: str) -> None:
+        """Take up a document that is held and waits, as a claim would."""
+        with self._connection() as connection:
+            connection.execute(
+                "UPDATE document SET state = 'working', attempts = attempts + 1 WHERE id = %s AND state = 'queued'",
+                [document_id],
+            )
+
     def note_stage(self, document_id: str, stage: str) -> None:
         """Say what is being done with a claimed document."""
         with self._connection() as connection:
@@ -168,14 +184,17 @@ class Registry:
                 [code, problem, document_id],
             )
 
-    def postpone(self, document_id: str, code: str, problem: str, *, delay_s: float) -> None:
-        """A claimed document could not be read just now: it is tried again after a while."""
+    def postpone(self, document_id: str, code: str, problem: str, *, delay_s: float, counts: bool = True) -> None:
+        """A claimed document could not be brought to its end just now: it is tried again after a while.
+
+        The try is forgotten where it does not count. A document queued again meanwhile is tried at once.
+        """
         with self._connection() as connection:
             connection.execute(
                 "UPDATE document SET state = CASE state WHEN 'working' THEN 'queued' ELSE state END, stage = '', "
-                "error_code = %s, problem = %s, not_before = now() + make_interval(secs => %s) "
-                "WHERE id = %s AND state IN ('working', 'ready')",
-                [code, problem, delay_s, document_id],
+                "error_code = %s, problem = %s, not_before = now() + make_interval(secs => %s), "
+                "attempts = attempts - %s WHERE id = %s AND state IN ('working', 'ready', 'removing')",
+                [code, problem, delay_s, 0 if counts else 1, document_id],
             )
 
     # --- what the generations of the index hold ---
@@ -187,7 +206,7 @@ class Registry:
             return {str(row["document_id"]): row["content_hash"] for row in rows}
 
     def revisions(self) -> dict[str, tuple[str, tuple[str, ...]]]:
-        """The newest revision and the access scopes of every document, by id."""
+        """The revision that readers should find, "" for none, and the access scopes of every document, by id."""
         query = "SELECT id, content_hash, access FROM document WHERE state <> 'removing'"
         with self._connection() as connection:
             rows = connection.execute(query)
@@ -214,11 +233,11 @@ class Registry:
             return connection.execute(query, [generation]).rowcount
 
     def requeue(self, document_ids: Sequence[str]) -> None:
-        """Have documents read again that readers do not find as they should."""
+        """Have documents read again that readers do not find as they should; what waits already is left as it is."""
         with self._connection() as connection:
             connection.execute(
                 f"UPDATE document SET content_hash = '', {QUEUED} "  # noqa: S608  constants only
-                "WHERE id = ANY(%s::uuid[]) AND state <> 'removing'",
+                "WHERE id = ANY(%s::uuid[]) AND state IN ('ready', 'failed')",
                 [list(document_ids)],
             )
 
@@ -237,12 +256,17 @@ class Registry:
                 [generation, *[None if document_ids is None else list(document_ids)] * 2],
             )
 
+    def forget_other_generations(self, kept: Sequence[str]) -> None:
+        """Only these generations are there: an id given anew, after the index was deleted, holds nothing."""
+        with self._connection() as connection:
+            connection.execute("DELETE FROM indexed WHERE generation <> ALL(%s)", [list(kept)])
+
     # --- what people ask ---
 
     def get(self, document_id: str) -> DocumentRecord:
         """One document; raises `UnknownDocument`."""
         with self._connection() as connection:
-            row = connection.execute("SELECT * FROM document WHERE id::text = %s", [document_id]).fetchone()
+            row = connection.execute("SELECT * FROM document WHERE id = %s", [_uuid(document_id)]).fetchone()
         if row is None or row["state"] == "removing":
             raise _unknown(document_id)
         return read_record(row)
@@ -255,19 +279,25 @@ class Registry:
             SELECT * FROM document
             WHERE state <> 'removing' AND (%(state)s::text IS NULL OR state = %(state)s)
               AND (%(source)s::text IS NULL OR source = %(source)s)
-              AND (%(after)s::text IS NULL
-                   OR (lower(title), id) > (SELECT lower(title), id FROM document WHERE id::text = %(after)s))
+              AND (%(after)s::uuid IS NULL
+                   OR (lower(title), id) > (SELECT lower(title), id FROM document WHERE id = %(after)s))
             ORDER BY lower(title), id LIMIT %(limit)s
         """
-        values = {"state": state, "source": source, "after": after, "limit": limit}
+        values = {"state": state, "source": source, "after": after and _uuid(after), "limit": limit}
         with self._connection() as connection:
             return [read_record(row) for row in connection.execute(query, values)]
 
     def find(self, prefix: str) -> Sequence[DocumentRecord]:
         """The documents whose origin begins with `prefix`."""
-        query = "SELECT * FROM document WHERE starts_with(origin, %s) AND state <> 'removing' ORDER BY origin"
+        # The first condition is the one that there is an index for.
+        query = """
+            SELECT * FROM document
+            WHERE left(origin, 200) COLLATE "C" ^@ left(%(prefix)s, 200) AND origin ^@ %(prefix)s
+              AND state <> 'removing'
+            ORDER BY origin
+        """
         with self._connection() as connection:
-            return [read_record(row) for row in connection.execute(query, [prefix])]
+            return [read_record(row) for row in connection.execute(query, {"prefix": prefix})]
 
     def counts(self) -> dict[DocumentState, int]:
         """How many documents there are in each state."""
@@ -306,9 +336,20 @@ class LockedDocument:
         """The document is as it was indexed: only its source says something else of its bytes."""
         self._connection.execute(CONFIRM, {"id": self.record.id, "version": version})
 
+    def access_told(self) -> None:
+        """The index has been told who may read the document."""
+        self._connection.execute("UPDATE document SET access_due = false WHERE id = %s", [self.record.id])
+
     def delete(self) -> None:
         """Nothing is left of the document."""
         self._connection.execute("DELETE FROM document WHERE id = %s", [self.record.id])
+
+
+def _uuid(document_id: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(document_id)
+    except ValueError as error:
+        raise _unknown(document_id) from error
 
 
 def _unknown(document_id: str) -> UnknownDocument:
