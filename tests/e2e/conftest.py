@@ -19,11 +19,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def empty_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def share(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the stack keeps in line with."""
+    return tmp_path_factory.mktemp("share")
+
+
+@pytest.fixture(scope="session")
+def empty_stack(tmp_path_factory: pytest.TempPathFactory, share: Path) -> Iterator[Stack]:
     """A stack as it is after the first `make up`: no document has been put in yet."""
     state: Path = tmp_path_factory.mktemp("stack")
     state.parent.chmod(0o755)  # PostgreSQL may run as another user
-    with running_stack(state, first_port=23000) as stack:
+    with running_stack(state, first_port=23000, document_sources=str(share)) as stack:
         yield stack
 
 
