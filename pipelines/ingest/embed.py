@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Executor, Future
 
 from pipelines.domain import Chunk, Vector
+from pipelines.errors import Unavailable
 from pipelines.providers.base import EmbeddingProvider
 
 BATCH = 32
@@ -21,6 +22,9 @@ def embed_chunks(
     """Embed every chunk with the place it stands in, which a question may name and its text need not.
 
     Batches are embedded by `threads`, at most `ahead` of them before the first is taken.
+
+    Raises:
+        Unavailable: `threads` were shut down meanwhile.
     """
 
     def embed(batch: Sequence[Chunk]) -> EmbeddedBatch:
@@ -29,11 +33,31 @@ def embed_chunks(
     waiting: deque[Future[EmbeddedBatch]] = deque()
     try:
         for start in range(0, len(chunks), BATCH):
-            waiting.append(threads.submit(embed, chunks[start : start + BATCH]))
+            waiting.append(_submit(threads, embed, chunks[start : start + BATCH]))
             if len(waiting) >= ahead:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield _result(waiting.popleft())
     finally:
         for future in waiting:
             future.cancel()
+
+
+def _submit(
+    threads: Executor, embed: Callable[[Sequence[Chunk]], EmbeddedBatch], batch: Sequence[Chunk]
+) -> Future[EmbeddedBatch]:
+    try:
+        return threads.submit(embed, batch)
+    except RuntimeError as error:
+        raise _stopping() from error
+
+
+def _result(future: Future[EmbeddedBatch]) -> EmbeddedBatch:
+    try:
+        return future.result()
+    except CancelledError as error:
+        raise _stopping() from error
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("Ragline is stopping; the document is read when it runs again.")

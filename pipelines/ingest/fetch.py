@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipelines.domain import Document
-from pipelines.errors import DocumentTooLarge, EmptyDocument
+from pipelines.errors import DocumentTooLarge, EmptyDocument, StoreUnavailable
 from pipelines.ingest.title import title_from_name
 from pipelines.stores.base import DocumentSource, SourceEntry
 
@@ -36,12 +36,14 @@ def fetch_document(
     Raises:
         DocumentRejected: it is empty, too large or gone.
         SourceUnavailable: the source does not answer, or the document changed while it was read.
+        StoreUnavailable: `spool` cannot be written.
     """
     if entry.size > max_bytes:
         raise DocumentTooLarge(f"{entry.key.name} is larger than the {max_bytes // 2**20} MB a document may have.")
-    with TemporaryDirectory(dir=spool, prefix="document-") as folder:
-        file = Path(folder) / "bytes"
-        size, content_hash = _copy(entry, source, file, max_bytes)
+    with _folder_in(spool) as folder:
+        file = folder / "bytes"
+        with _writing(spool):
+            size, content_hash = _copy(entry, source, file, max_bytes)
         document = Document(
             id=document_id(entry.origin),
             title=title_from_name(entry.key.name),
@@ -63,6 +65,23 @@ def _copy(entry: SourceEntry, source: DocumentSource, file: Path, max_bytes: int
             raise EmptyDocument(f"{entry.key.name} is empty.")
         bytes_.seek(0)
         return size, hashlib.file_digest(bytes_, "sha256").hexdigest()
+
+
+@contextmanager
+def _folder_in(spool: Path) -> Iterator[Path]:
+    with _writing(spool):
+        folder = TemporaryDirectory(dir=spool, prefix="document-", ignore_cleanup_errors=True)
+    with folder as name:
+        yield Path(name)
+
+
+@contextmanager
+def _writing(spool: Path) -> Iterator[None]:
+    # Sources translate their own errors: what is left is ours.
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(f"Documents cannot be read into {spool}: {error.strerror}.") from error
 
 
 def document_id(origin: str) -> str:

@@ -9,10 +9,12 @@ from typing import BinaryIO
 from pipelines.domain import DocumentRecord, DocumentState, Grant
 from pipelines.errors import DocumentHasSource, InvalidRequest, SetupFailed, SourceUnavailable
 from pipelines.ingest.access import AccessRules
-from pipelines.ingest.publish import apply_access, remove_document
+from pipelines.ingest.fetch import document_id
+from pipelines.ingest.publish import apply_due_access, remove_document
 from pipelines.ingest.sync import SyncReport, listing, sync_source
 from pipelines.ingest.work import Work, Workers
 from pipelines.stores.registry_rows import GrantedBy
+from pipelines.stores.sources import source_url
 
 LOOK_EVERY_S = (0.1, 1.0)
 """How soon and how often a caller who waits for a document is told; the interval doubles."""
@@ -84,17 +86,18 @@ class Library:
         """Let these people read a document, and no others; in force when this returns. Raises `UnknownDocument`."""
         await self.get(document_id)
         await asyncio.to_thread(self._registry.set_grant, document_id, grant, "person")
-        await self._apply_access([document_id])
+        await self._apply_access()
         return await self.get(document_id)
 
     async def set_groups(self, groups: Mapping[str, str]) -> None:
         """Know Open WebUI's groups, name → id; documents that name them are opened or closed when this returns."""
-        await self._apply_access(await asyncio.to_thread(self._registry.set_groups, groups))
+        await asyncio.to_thread(self._registry.set_groups, groups)
+        await self._apply_access()
 
     async def retry(self, document_ids: Sequence[str] | None = None) -> int:
         """Read documents again, all that have failed when none is named; return how many. Raises `UnknownDocument`."""
-        for document_id in document_ids or ():
-            await self.get(document_id)
+        for each in document_ids or ():
+            await self.get(each)
         queued = await asyncio.to_thread(self._registry.retry, document_ids)
         self._workers.wake()
         return queued
@@ -118,37 +121,39 @@ class Library:
             InvalidRequest: an address that is no source of this deployment.
             SetupFailed: the access rules cannot be understood; nothing was changed.
         """
-        if unknown := [url for url in urls if url not in self._sources]:
+        wanted = [source_url(url) for url in urls] or self._sources
+        if unknown := [url for url in wanted if url not in self._sources]:
             raise InvalidRequest(f"{unknown[0][:200]} is not in DOCUMENT_SOURCES, which lists what is kept in line.")
         # One look at a time: two of the same source would only do the same twice.
         async with self._looking:
             rules = await asyncio.to_thread(self._rules)
-            reports = [await self._sync(url, rules, may_empty=may_empty) for url in urls or self._sources]
+            reports = [await self._sync(url, rules, may_empty=may_empty) for url in wanted]
         self._workers.wake()
         return reports
 
     async def _sync(self, url: str, rules: AccessRules, *, may_empty: bool) -> SyncReport:
         try:
             source = await asyncio.to_thread(self._work.open_source, url)
-            report = await asyncio.to_thread(sync_source, source, self._registry, rules, may_empty=may_empty)
+            return await asyncio.to_thread(sync_source, source, self._registry, rules, may_empty=may_empty)
         except (SourceUnavailable, SetupFailed) as error:
             return SyncReport(url, problem=error.message)
-        await self._apply_access(report.reopened)
-        return report
+        finally:
+            await self._apply_access()
 
-    async def _apply_access(self, document_ids: Sequence[str]) -> None:
-        if document_ids:
-            await asyncio.to_thread(apply_access, document_ids, self._work.generations.kept(), self._registry)
+    async def _apply_access(self) -> None:
+        await asyncio.to_thread(apply_due_access, self._work.generations.kept, self._registry)
 
     def _add(self, data: BinaryIO, origin: str, grant: Grant | None, owner: str, media_type: str) -> DocumentRecord:
         uploads = self._work.uploads
         granted_by: GrantedBy = "rules" if grant is None else "person"
         said = self._rules().grant(origin) if grant is None else grant
+        # A removal that was cut off would take what is kept from now on.
+        remove_document(document_id(origin), self._work.generations.kept(), self._registry, uploads)
         entry = uploads.put(origin, data)
         row = listing(entry, uploads.url, said, granted_by, owner=owner, media_type=media_type)
         self._registry.put([row])
         # An earlier revision is readable by the new readers, and by no others, at once.
-        apply_access([row.id], self._work.generations.kept(), self._registry)
+        apply_due_access(self._work.generations.kept, self._registry)
         self._workers.wake()
         return self._registry.get(row.id)
 

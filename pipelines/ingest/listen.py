@@ -12,12 +12,9 @@ from collections.abc import Callable, Sequence
 
 from pipelines.errors import RaglineError
 from pipelines.ingest.access import AccessRules
-from pipelines.ingest.fetch import document_id
-from pipelines.ingest.publish import apply_access
-from pipelines.ingest.sync import listing
+from pipelines.ingest.publish import apply_due_access
+from pipelines.ingest.sync import sync_document
 from pipelines.ingest.work import Work, Workers
-from pipelines.stores.base import DocumentSource
-from pipelines.stores.registry_rows import GrantedBy
 from pipelines.stores.s3 import object_origin
 from pipelines.stores.sqs import Notification, S3Notifications
 
@@ -25,7 +22,7 @@ log = logging.getLogger(__name__)
 
 WAIT_S = 20
 PAUSE_S = 10.0
-"""After an error: of the queue, the registry or the bucket."""
+"""After an error of the queue, or one that all it gave came to: of the registry, the bucket or the rules."""
 
 
 class Listener:
@@ -39,12 +36,14 @@ class Listener:
         *,
         sources: Sequence[str],
         rules: Callable[[], AccessRules],
+        wait_s: int = WAIT_S,
     ) -> None:
         self._notifications = notifications
         self._work = work
         self._workers = workers
         self._sources = tuple(sources)
         self._rules = rules
+        self._wait_s = wait_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="listen", daemon=True)
 
@@ -57,31 +56,33 @@ class Listener:
         self._stopping.set()
 
     def take(self, notification: Notification) -> None:
-        """Deal with one notification; raises `Unavailable` when it has to come again."""
+        """Deal with one notification; raises `RaglineError` when it has to come again."""
         for change in notification.changes:
             origin = object_origin(change.bucket, change.key)
             url = next((url for url in self._sources if origin.startswith(f"{url.rstrip('/')}/")), None)
             if url is not None:
-                self._look_at(origin, self._work.open_source(url))
-
-    def _look_at(self, origin: str, source: DocumentSource) -> None:
-        entry = source.find(origin)
-        if entry is None:
-            self._work.registry.begin_removing([document_id(origin)])
-            return
-        said = source.grant(entry)
-        granted_by: GrantedBy = "rules" if said is None else "source"
-        grant = self._rules().grant(origin) if said is None else said
-        self._work.registry.put([listing(entry, source.url, grant, granted_by)])
-        apply_access([document_id(origin)], self._work.generations.kept(), self._work.registry)
+                sync_document(origin, self._work.open_source(url), self._work.registry, self._rules())
+        apply_due_access(self._work.generations.kept, self._work.registry)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                for notification in self._notifications.receive(WAIT_S):
-                    self.take(notification)
-                    self._notifications.done(notification)
-                    self._workers.wake()
+                received = self._notifications.receive(self._wait_s)
             except RaglineError as error:
                 log.warning("Notifications of S3 wait: %s", error.message)
                 self._stopping.wait(PAUSE_S)
+                continue
+            done = [self._is_taken(notification) for notification in received]
+            self._workers.wake()
+            if done and not any(done):
+                self._stopping.wait(PAUSE_S)
+
+    def _is_taken(self, notification: Notification) -> bool:
+        """One that cannot be dealt with comes again, or is put aside by the queue; the others go on."""
+        try:
+            self.take(notification)
+            self._notifications.done(notification)
+        except RaglineError as error:
+            log.warning("A notification of S3 waits: %s", error.message)
+            return False
+        return True

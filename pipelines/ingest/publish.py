@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,6 +12,9 @@ from pipelines.stores.base import SourceEntry, UploadStore
 from pipelines.stores.generations import Generation
 from pipelines.stores.registry import Registry
 from pipelines.stores.registry_rows import Finished
+
+AT_ONCE = 500
+"""Documents whose readers have changed that are asked for at once."""
 
 
 def publish_document(staged: StagedDocument, entry: SourceEntry, registry: Registry) -> None:
@@ -50,18 +53,32 @@ def publish_document(staged: StagedDocument, entry: SourceEntry, registry: Regis
 
 
 def apply_access(document_ids: Sequence[str], generations: Sequence[Generation], registry: Registry) -> None:
-    """Let the readers that the registry names, and no others, find these documents from the next question on."""
+    """Let the readers that the registry names, and no others, find these documents from the next question on.
+
+    `generations` are all that are kept. Raises `StoreUnavailable`; the registry then says that it is still to be done.
+    """
     for document_id in document_ids:
         with registry.locked(document_id) as row:
             if row is not None:
                 for generation in generations:
                     generation.index.set_access(document_id, row.record.access)
+                row.access_told()
+
+
+def apply_due_access(kept: Callable[[], Sequence[Generation]], registry: Registry) -> None:
+    """`apply_access` for every document whose readers have changed since the index was told."""
+    while due := registry.access_due(AT_ONCE):
+        apply_access(due, kept(), registry)
 
 
 def remove_document(
     document_id: str, generations: Sequence[Generation], registry: Registry, uploads: UploadStore
 ) -> None:
-    """Remove what is left of a document that is on its way out: from the index, what was kept of it, and its row."""
+    """Remove what is left of a document that is on its way out: from the index, what was kept of it, and its row.
+
+    Raises:
+        Unavailable: something is left; it is done again.
+    """
     with registry.locked(document_id) as row:
         if row is None or row.record.state != "removing":
             return

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipelines.errors import StoreUnavailable
+from pipelines.errors import RaglineError
 from pipelines.ingest.work import Workers
 from pipelines.providers.base import EmbeddingProvider
-from pipelines.stores.generations import Generations
+from pipelines.stores.generations import Generation, Generations
 from pipelines.stores.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,9 @@ class Reindex:
         self._registry = registry
         self._workers = workers
         self._configured = configured
+        self._changing = threading.Lock()
         self._stopping = threading.Event()
+        self._is_behind = False
         self._watch = threading.Thread(target=self._run, name="reindex", daemon=True)
 
     def start(self) -> None:
@@ -55,30 +57,43 @@ class Reindex:
     def stop(self) -> None:
         """Watch no longer; a rebuild goes on after the next start."""
         self._stopping.set()
-        self._watch.join()
+        if self._watch.is_alive():
+            self._watch.join()
 
     def begin(self) -> IndexState:
-        """Build beside, whatever was built before being given up; readers notice nothing."""
-        if self._generations.building is not None:
-            self.abandon()
+        """Build beside, while readers notice nothing.
+
+        A rebuild with the same model and recipe that is under way goes on; any other is given up for this one.
+
+        Raises:
+            SetupFailed, StoreUnavailable: it cannot be begun.
+        """
         embedding, recipe = self._configured()
-        building = self._generations.begin(embedding, recipe)
-        self._registry.mark_stale(building.id)
+        with self._changing:
+            building = self._generations.building
+            if building is None or (building.embedding.name, building.recipe) != (embedding.name, recipe):
+                self._abandon()
+                building = self._generations.begin(embedding, recipe)
+            self._registry.mark_stale(building.id)
         self._workers.wake()
         return self.state()
 
     def abandon(self) -> IndexState:
         """Build no further, and delete what was built."""
-        building = self._generations.building
-        if building is not None:
-            self._generations.abandon()
-            self._registry.forget_indexed(building.id)
+        with self._changing:
+            self._abandon()
         return self.state()
 
     def roll_back(self) -> IndexState:
-        """Search the earlier generation again, at once; what has changed since is read anew in the background."""
-        self._generations.roll_back()
-        self._registry.mark_stale(self._generations.live.id)
+        """Search the earlier generation again, at once; what has changed since is read anew in the background.
+
+        Raises:
+            InvalidRequest: there is no earlier one.
+        """
+        with self._changing:
+            self._generations.roll_back()
+            self._is_behind = True
+            self._registry.mark_stale(self._generations.live.id)
         self._workers.wake()
         return self.state()
 
@@ -95,21 +110,34 @@ class Reindex:
             outdated=generations.outdated,
         )
 
+    def _abandon(self) -> None:
+        building = self._generations.building
+        if building is not None:
+            self._generations.abandon()
+            self._registry.forget_indexed(building.id)
+
     def _run(self) -> None:
         while not self._stopping.wait(LOOK_EVERY_S):
             try:
-                self._switch_when_whole()
-            except StoreUnavailable as error:
+                with self._changing:
+                    self._complete()
+            except RaglineError as error:
                 log.warning("The rebuilt index waits: %s", error.message)
 
-    def _switch_when_whole(self) -> None:
+    def _complete(self) -> None:
+        """Switch once every document is in the new generation; after a roll-back, bring the old one up to date."""
         building = self._generations.building
-        if building is None or self._registry.unfinished():
+        if not (building or self._is_behind) or self._registry.unfinished():
             return
-        # Documents that became ready while the rebuild began may have been missed.
-        if self._registry.mark_stale(building.id):
+        # Documents that were being worked on when the rebuild or the roll-back began may have been missed.
+        if sum(self._registry.mark_stale(generation.id) for generation in self._generations.written()):
             self._workers.wake()
             return
+        self._is_behind = False
+        if building:
+            self._switch(building)
+
+    def _switch(self, building: Generation) -> None:
         dropped = self._generations.previous
         self._generations.switch()
         log.info("Questions are answered from the rebuilt index %s now", building.id)

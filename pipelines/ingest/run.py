@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.domain import Document
-from pipelines.errors import UnreadableDocument
+from pipelines.errors import EmptyDocument, UnreadableDocument
 from pipelines.ingest.embed import embed_chunks
 from pipelines.ingest.fetch import FetchedDocument, fetch_document
 from pipelines.ingest.isolate import Isolation
@@ -81,14 +82,16 @@ class IngestPath:
         if read.unread:
             transcription = self._transcribe(fetched, read, report)
         chunks: list[int] = []
-        for generation in generations:
-            if transcription.texts or generation is not generations[0]:
-                read = self._read(fetched, generation, transcription.texts)
-            if not read.chunks:
-                raise UnreadableDocument(transcription.problem or f"{fetched.document.name} holds no text.")
-            report("embed")
-            self._index(read, generation)
-            chunks.append(len(read.chunks))
+        with ExitStack() as failing:
+            for generation in generations:
+                if transcription.texts or generation is not generations[0]:
+                    read = self._read(fetched, generation, transcription.texts)
+                _require_text(read, transcription)
+                report("embed")
+                failing.callback(generation.index.discard, read.document.id)
+                self._index(read, generation)
+                chunks.append(len(read.chunks))
+            failing.pop_all()
         document, unread, problem = read.document, transcription.unread, transcription.problem
         return StagedDocument(document, read.pages, unread, problem, generations, chunks)
 
@@ -113,3 +116,11 @@ class IngestPath:
         batches = embed_chunks(read.chunks, generation.embedding, threads=self.threads, ahead=2 * self.thread_count)
         for chunks, vectors in batches:
             generation.index.stage(read.document, chunks, vectors)
+
+
+def _require_text(read: ReadDocument, transcription: Transcription) -> None:
+    if read.chunks:
+        return
+    if transcription.unread:
+        raise UnreadableDocument(transcription.problem)
+    raise EmptyDocument(f"{read.document.name} holds no text.")

@@ -15,7 +15,7 @@ from psycopg import Connection, errors
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from pipelines.errors import SetupFailed, StoreUnavailable
+from pipelines.errors import InvalidRequest, SetupFailed, StoreUnavailable
 
 Row = DictRow
 Database = ConnectionPool[Connection[Row]]
@@ -72,13 +72,20 @@ def migrate(connection: Connection[tuple[object, ...]]) -> list[str]:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise `StoreUnavailable` for what PostgreSQL or its pool raises when the database cannot be used."""
+    """Translate what PostgreSQL and its pool raise.
+
+    Raises:
+        StoreUnavailable: the database cannot be used.
+        InvalidRequest: a value is nothing that it can keep, such as a text with a NUL in it.
+    """
     try:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, errors.InternalError) as error:
         raise StoreUnavailable(
             f"The registry's PostgreSQL does not answer: {_first_line(error)}", retry_after=5
         ) from error
+    except psycopg.DataError as error:
+        raise InvalidRequest(f"That cannot be kept in the registry: {_first_line(error)}.") from error
 
 
 def _first_line(error: Exception) -> str:

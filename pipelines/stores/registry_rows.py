@@ -36,6 +36,7 @@ class Known:
     id: str
     version: str
     state: DocumentState
+    error_code: str
     grant: Grant
     granted_by: GrantedBy
 
@@ -57,7 +58,10 @@ class Finished:
     generations: tuple[str, ...]
 
 
-QUEUED = "state = 'queued', stale = false, stage = '', attempts = 0, queued_at = now(), not_before = now()"
+# A problem without an error code is one of the revision that readers find: some page of it could not be read.
+_PROBLEM = "problem = CASE WHEN document.error_code = '' THEN document.problem ELSE '' END, error_code = ''"
+
+QUEUED = "state = 'queued', stale = false, stage = '', attempts = 0, queued_at = now(), not_before = now(), " + _PROBLEM
 
 # What a person said of a document outlives what rules and sources say of it.
 _KEEP = "document.granted_by = 'person' AND excluded.granted_by <> 'person' AND document.state <> 'removing'"
@@ -66,13 +70,16 @@ _GRANT = ", ".join(
     for column in ("everyone", "groups", "users", "access", "granted_by")
 )
 
+_REOPENED = f"access_due = document.access_due OR NOT ({_KEEP}) AND document.access <> excluded.access"
+
 PUT = f"""
     INSERT INTO document (id, origin, source, version, state, title, media_type, owner,
                           everyone, groups, users, granted_by, access)
     VALUES (%(id)s, %(origin)s, %(source)s, %(version)s, 'queued', %(title)s, %(media_type)s, %(owner)s,
             %(everyone)s, %(groups)s, %(users)s, %(granted_by)s, %(access)s)
     ON CONFLICT (id) DO UPDATE SET
-        source = excluded.source, version = excluded.version, media_type = excluded.media_type, {_GRANT}, {QUEUED},
+        source = excluded.source, version = excluded.version, media_type = excluded.media_type, {_GRANT}, {_REOPENED},
+        {QUEUED},
         owner = coalesce(nullif(excluded.owner, ''), document.owner)
 """  # noqa: S608  constants only
 
@@ -110,12 +117,14 @@ FINISH = f"""
 """  # noqa: S608  constants only
 
 CONFIRM = f"""
-    UPDATE document SET state = {_READY}, version = %(version)s, error_code = '', stage = '', attempts = 0
+    UPDATE document SET state = {_READY}, version = %(version)s, {_PROBLEM}, stage = '', attempts = 0
     WHERE id = %(id)s
 """  # noqa: S608  constants only
 
 
 def read_groups(connection: Connection[Row]) -> dict[str, str]:
+    """The groups there are, name → id. They stay so until the transaction ends: scopes made of them cannot be late."""
+    connection.execute("LOCK TABLE access_group IN SHARE MODE")
     return {row["name"]: row["id"] for row in connection.execute("SELECT name, id FROM access_group")}
 
 
@@ -140,6 +149,11 @@ def grant_row(grant: Grant, groups: Mapping[str, str]) -> dict[str, Any]:
 
 def read_grant(row: Row) -> Grant:
     return Grant(everyone=row["everyone"], groups=tuple(row["groups"]), users=tuple(row["users"]))
+
+
+def read_known(row: Row) -> Known:
+    plain = ("version", "state", "error_code", "granted_by")
+    return Known(id=str(row["id"]), grant=read_grant(row), **{name: row[name] for name in plain})
 
 
 def read_record(row: Row) -> DocumentRecord:

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import numpy as np
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from pipelines.domain import Chunk, Document, IndexedDocument, Passage, Vector
 from pipelines.errors import StoreUnavailable
@@ -29,7 +29,7 @@ class StageBody(BaseModel):
     document: Document
     chunks: list[Chunk]
     vectors: str
-    dimensions: int
+    dimensions: int = Field(ge=1)
 
     @classmethod
     def of(cls, document: Document, chunks: Sequence[Chunk], vectors: Sequence[Vector]) -> StageBody:
@@ -103,15 +103,15 @@ class ServedGenerations:
     def written(self) -> tuple[Generation, ...]:
         """The one that documents go into; raises `StoreUnavailable` while it cannot be this worker that does it."""
         state = self._state()
-        if state["recipe"] != self._recipe:
-            raise StoreUnavailable(
-                f"The index is one of {state['recipe']}, and this worker makes {self._recipe}: give both the same "
-                "EMBEDDING_MODEL, and run `ragline reindex` if it was changed.",
-                retry_after=REBUILD_RETRY_S,
-            )
         if state["building"]:
             raise StoreUnavailable(
                 "The index is being rebuilt; pipelines does that by itself.", retry_after=REBUILD_RETRY_S
+            )
+        if state["recipe"] != self._recipe:
+            raise StoreUnavailable(
+                f"The index is one of {state['recipe'] or 'a former release'}, and this worker makes {self._recipe}: "
+                "give both the same EMBEDDING_MODEL, and run `ragline reindex` if it was changed.",
+                retry_after=REBUILD_RETRY_S,
             )
         return (self._generation(state["live"]),)
 

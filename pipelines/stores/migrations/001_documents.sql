@@ -3,8 +3,8 @@
 -- changed stays searchable in its earlier revision until the new one is whole.
 
 CREATE TABLE document (
-    id            uuid PRIMARY KEY,           -- UUIDv5 of origin
-    origin        text NOT NULL UNIQUE,
+    id            uuid PRIMARY KEY,           -- UUIDv5 of origin, which therefore is unique as well
+    origin        text NOT NULL,
     source        text NOT NULL,
     version       text NOT NULL,
     state         text NOT NULL CHECK (state IN ('queued', 'working', 'ready', 'failed', 'removing')),
@@ -18,6 +18,7 @@ CREATE TABLE document (
     users         text[] NOT NULL,
     granted_by    text NOT NULL CHECK (granted_by IN ('rules', 'source', 'person')),
     access        text[] NOT NULL,
+    access_due    boolean NOT NULL DEFAULT false, -- the index has not been told of `access` yet
 
     -- how it went
     stage         text NOT NULL DEFAULT '',
@@ -40,8 +41,11 @@ CREATE TABLE document (
 
 CREATE INDEX document_of_source ON document (source);
 CREATE INDEX document_by_title ON document (lower(title), id);
+-- An address may be longer than an index takes.
+CREATE INDEX document_by_origin ON document (left(origin, 200) COLLATE "C");
 -- what the workers look for; almost empty at rest
 CREATE INDEX document_waiting ON document (not_before) WHERE stale OR state IN ('queued', 'working', 'removing');
+CREATE INDEX document_access_due ON document (id) WHERE access_due;
 
 -- Which revision of a document each generation of the index holds.
 CREATE TABLE indexed (

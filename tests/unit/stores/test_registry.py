@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from pipelines.domain import EVERYONE, DocumentRecord, Grant, group_scope, user_scope
-from pipelines.errors import SetupFailed, StoreUnavailable, UnknownDocument
+from pipelines.errors import InvalidRequest, SetupFailed, StoreUnavailable, UnknownDocument
 from pipelines.ingest.fetch import document_id
 from pipelines.stores.postgres import migrate, open_database
 from pipelines.stores.registry import Registry
@@ -159,11 +159,56 @@ def test_a_group_that_becomes_known_opens_what_names_it_and_one_that_goes_closes
     registry.put([a_listing(grant=Grant(groups=("Finance",))), a_listing("open.md")])
     (closed,) = [record for record in registry.list(limit=10) if record.access == ()]
 
-    assert registry.set_groups({"Finance": "g7"}) == [closed.id]
+    registry.set_groups({"Finance": "g7"})
     assert registry.get(closed.id).access == (group_scope("g7"),)
-    assert registry.set_groups({"Finance": "g7"}) == []
-    assert registry.set_groups({}) == [closed.id]
+    assert told(registry) == [closed.id]
+    registry.set_groups({"Finance": "g7"})
+    assert told(registry) == []
+    registry.set_groups({})
     assert registry.get(closed.id).access == ()
+    assert told(registry) == [closed.id]
+
+
+def test_the_index_is_to_be_told_of_readers_until_it_was(registry: Registry) -> None:
+    ready(registry, a_listing("a.md"), a_listing("b.md"))
+    a, b = registry.list(limit=2)
+    registry.set_grant(a.id, Grant(users=("u1",)), "person")
+    registry.put([a_listing("a.md", version="v2"), a_listing("b.md", version="v2", grant=Grant())])
+    assert registry.access_due(1) == sorted([a.id, b.id])[:1]
+    assert told(registry) == sorted([a.id, b.id])
+    registry.put([a_listing("a.md", version="v3"), a_listing("b.md", version="v3", grant=Grant())])
+    assert told(registry) == []
+
+
+def told(registry: Registry) -> list[str]:
+    """The documents that the index had to be told of, and is now."""
+    due = registry.access_due(10)
+    for document_id in due:
+        with registry.locked(document_id) as row:
+            assert row is not None
+            row.access_told()
+    return due
+
+
+def test_scopes_are_never_made_of_groups_that_are_gone(registry: Registry) -> None:
+    """While one thread puts documents in, another gives the group of their rule another id."""
+    done = threading.Event()
+
+    def rename() -> None:
+        number = 0
+        while not done.is_set():
+            number += 1
+            registry.set_groups({"Finance": f"g{number}"})
+
+    thread = threading.Thread(target=rename)
+    thread.start()
+    for number in range(40):
+        registry.put([a_listing(f"{number}.md", grant=Grant(groups=("Finance",)))])
+    done.set()
+    thread.join()
+    records = registry.list(limit=100)
+    assert len(records) == 40
+    assert len({record.access for record in records}) == 1
 
 
 def test_a_refused_document_waits_for_a_change_or_a_retry(registry: Registry) -> None:
@@ -188,9 +233,62 @@ def test_a_postponed_document_is_not_claimed_before_its_time(registry: Registry)
         registry.postpone(record.id, "source_unavailable", "The bucket does not answer.", delay_s=60)
     with registry.claim() as nothing:
         assert nothing is None
-    assert registry.get(record.id).state == "queued"
-    with registry.claim() as record:
-        assert record is None
+    assert (registry.get(record.id).state, registry.get(record.id).attempts) == ("queued", 1)
+    assert registry.retry([record.id]) == 1
+    with registry.claim() as again:
+        assert again is not None
+
+
+def test_a_try_that_does_not_count_is_forgotten(registry: Registry) -> None:
+    registry.put([a_listing()])
+    for _ in range(3):
+        with registry.claim() as record:
+            assert record is not None
+            assert record.attempts == 1
+            registry.postpone(record.id, "unavailable", "It stops.", delay_s=0, counts=False)
+
+
+def test_a_removal_that_cannot_be_finished_now_waits_as_well(registry: Registry) -> None:
+    registry.put([a_listing()])
+    (record,) = registry.list(limit=1)
+    registry.begin_removing([record.id])
+    with registry.claim() as removing:
+        assert removing is not None
+        registry.postpone(removing.id, "store_unavailable", "Later.", delay_s=60)
+    with registry.claim() as nothing:
+        assert nothing is None
+    assert registry.counts() == {"removing": 1}
+
+
+def test_what_kept_a_document_waiting_is_forgotten_when_it_is_queued_anew_or_confirmed(registry: Registry) -> None:
+    ready(registry, a_listing())
+    (record,) = registry.list(limit=1)
+    registry.put([a_listing(version="v2")])
+    assert registry.get(record.id).problem == "Page 2 could not be read."
+    with registry.claim():
+        registry.postpone(record.id, "source_unavailable", "The bucket does not answer.", delay_s=0)
+    with registry.claim(), registry.locked(record.id) as row:
+        assert row is not None
+        row.confirm("v2")
+    assert (registry.get(record.id).problem, registry.get(record.id).error_code) == ("", "")
+    registry.put([a_listing(version="v3")])
+    with registry.claim():
+        registry.fail(record.id, "encrypted_document", "It needs a password.")
+    registry.put([a_listing(version="v4")])
+    assert (registry.get(record.id).problem, registry.get(record.id).error_code) == ("", "")
+
+
+def test_documents_are_found_by_the_beginning_of_their_address_however_long_it_is(registry: Registry) -> None:
+    deep = f"{'a_folder%/' * 500}ü.md"
+    registry.put([a_listing(deep), a_listing("a.md"), a_listing("b.md")])
+    assert [record.origin for record in registry.find(f"{SOURCE}/a")] == [f"{SOURCE}/a.md", f"{SOURCE}/{deep}"]
+    assert [record.origin for record in registry.find(f"{SOURCE}/{deep[:4000]}")] == [f"{SOURCE}/{deep}"]
+    assert registry.find(f"{SOURCE}/_") == []
+
+
+def test_a_text_that_cannot_be_kept_is_an_invalid_request(registry: Registry) -> None:
+    with pytest.raises(InvalidRequest, match="cannot be kept"):
+        registry.list(source="a\0b", limit=1)
 
 
 def test_a_retry_of_a_ready_document_reads_the_same_bytes_again(registry: Registry) -> None:
@@ -258,9 +356,11 @@ def test_documents_are_listed_by_title_in_pages(registry: Registry) -> None:
     assert [record.title for record in first + rest] == ["A.md", "b.md", "c.md", "ä.md"]
     assert registry.list(limit=10, after=str(uuid.uuid4())) == []
     assert registry.list(limit=10, source="file:///other") == []
+    with pytest.raises(UnknownDocument):
+        registry.list(limit=10, after="no id")
 
 
-@pytest.mark.parametrize("document_id", ["", "no uuid", "'; DROP TABLE document; --", str(uuid.uuid4())])
+@pytest.mark.parametrize("document_id", ["", "no uuid", "a\0b", "'; DROP TABLE document; --", str(uuid.uuid4())])
 def test_an_id_of_no_document_is_said_so(registry: Registry, document_id: str) -> None:
     with pytest.raises(UnknownDocument):
         registry.get(document_id)
