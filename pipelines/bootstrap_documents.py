@@ -6,15 +6,14 @@ Apart from `bootstrap`, because `ragline worker` and the bulk engines need this 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
+from itertools import pairwise
 
-from pipelines.errors import SetupFailed, SourceUnavailable
+from pipelines.errors import SetupFailed
 from pipelines.ingest.access import AccessRules
 from pipelines.ingest.chunk import RECIPE
 from pipelines.ingest.isolate import Isolation
@@ -24,6 +23,7 @@ from pipelines.ingest.nice import be_nice
 from pipelines.ingest.reconcile import reconcile
 from pipelines.ingest.reindex import Reindex
 from pipelines.ingest.run import IngestPath
+from pipelines.ingest.spool import own_spool
 from pipelines.ingest.work import Work, Workers
 from pipelines.providers.base import EmbeddingProvider
 from pipelines.providers.sentence_transformers import load_embedding, load_exported
@@ -98,8 +98,7 @@ def open_documents(settings: Settings, embedding: EmbeddingProvider) -> Document
     rules = access_rules(settings)
 
     def release() -> None:
-        path.threads.shutdown(wait=False, cancel_futures=True)
-        path.isolation.close()
+        path.close()
         generations.close()
         registry.close()
 
@@ -131,25 +130,19 @@ def open_worker(settings: Settings) -> Iterator[tuple[Workers, Listener | None]]
         yield workers, _listener(settings, work, workers, sources.urls, rules)
     finally:
         workers.stop(timeout_s=STOP_S)
-        path.threads.shutdown(wait=False, cancel_futures=True)
-        path.isolation.close()
+        path.close()
         generations.close()
         registry.close()
 
 
 def ingest_path(settings: Settings, count: int) -> IngestPath:
     """The stages with what they need, for `count` documents at once."""
-    spools = settings.state_dir / "data" / "spool"
-    spools.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _forget_spools_of_the_dead(spools)
-    spool = spools / str(os.getpid())
-    spool.mkdir(exist_ok=True)
     return IngestPath(
         isolation=Isolation(workers=count, memory_mb=settings.read_memory_mb, timeout_s=settings.read_timeout_s),
         vision=choose_vision(settings, cores=count),
         threads=ThreadPoolExecutor(count, thread_name_prefix="embed", initializer=be_nice),
         thread_count=count,
-        spool=spool,
+        spool=own_spool(settings.state_dir / "data" / "spool"),
         max_bytes=settings.max_document_mb * 2**20,
     )
 
@@ -178,20 +171,13 @@ def access_rules(settings: Settings) -> Callable[[], AccessRules]:
     return partial(AccessRules.load, settings.access_file, settings.default_access)
 
 
-def _forget_spools_of_the_dead(spools: Path) -> None:
-    """What a killed process was reading is fetched again."""
-    for spool in spools.iterdir():
-        try:
-            os.kill(int(spool.name), 0)
-        except (ProcessLookupError, ValueError):
-            shutil.rmtree(spool, ignore_errors=True)
-        except PermissionError:
-            # It lives, as another user.
-            continue
-
-
 class Sources:
-    """Opens the sources of this deployment, each once."""
+    """Opens the sources of this deployment, each once.
+
+    Raises:
+        InvalidRequest: one of DOCUMENT_SOURCES is no address of a source.
+        SetupFailed: one lies in another, which would fight over its documents; or uploads cannot be kept.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._s3 = cache(
@@ -206,15 +192,25 @@ class Sources:
         self._tags = settings.source_tags
         self._open = cache(partial(open_source, s3=self._s3, tags=self._tags))
         self.uploads: UploadStore = open_uploads(settings.uploads_url, s3=self._s3)
-        self.urls = tuple(source_url(url) for url in settings.sources())
+        # A single file has the address of its folder: what is opened is what was named.
+        self._named = {source_url(url): url for url in dict.fromkeys(settings.sources())}
+        self.urls = tuple(self._named)
+        _require_apart(settings.sources())
 
     def open(self, url: str) -> DocumentSource:
-        """The source of an address; raises `SourceUnavailable` for one that is none of this deployment."""
+        """The source of an address; raises `SetupFailed` for one that is none of this deployment."""
         if url == self.uploads.url:
             return self.uploads
-        if url not in self.urls:
-            raise SourceUnavailable(f"{url} is no longer in DOCUMENT_SOURCES; its documents stay as they are.")
-        return self._open(url)
+        if url not in self._named:
+            raise SetupFailed(f"{url} is not in DOCUMENT_SOURCES: name it there, or take its documents out.")
+        return self._open(self._named[url])
+
+
+def _require_apart(sources: Sequence[str]) -> None:
+    urls = sorted(f"{source_url(url)}/" for url in dict.fromkeys(sources))
+    for outer, inner in pairwise(urls):
+        if inner.startswith(outer):
+            raise SetupFailed(f"DOCUMENT_SOURCES names {inner} and {outer}, which holds it: name only one of them.")
 
 
 def _listener(

@@ -1,4 +1,4 @@
-"""The command line's side of the documents API: bytes and names go over HTTP to where the index is open."""
+"""The command line's side of the documents API: bytes and names go in over HTTP, documents and reports come out."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import httpx
 
 from pipelines.domain import DocumentState, Grant
 from pipelines.errors import RaglineError, StoreUnavailable
+
+SYNC_TIMEOUT_S = 3600
+"""A look at a source of a million objects takes minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,9 @@ class DocumentsClient:
     def sync(self, sources: Sequence[str], *, may_empty: bool = False) -> Sequence[SyncedSource]:
         """Compare the sources with what is known; what has to be done is queued."""
         body = {"sources": list(sources), "may_empty": may_empty}
-        return [SyncedSource(**report) for report in self._call("POST", "/documents/sync", json=body)["sources"]]
+        timeout = httpx.Timeout(10, read=SYNC_TIMEOUT_S)
+        answer = self._call("POST", "/documents/sync", json=body, timeout=timeout)
+        return [SyncedSource(**report) for report in answer["sources"]]
 
     def index(self, method: str = "GET", path: str = "") -> dict[str, Any]:
         """How the index stands, after `POST /rebuild`, `DELETE /rebuild` or `POST /rollback` if one is named."""

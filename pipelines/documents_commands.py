@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBars
 from rich.table import Column, Table
+from rich.text import Text
 
 from pipelines.client import DocumentsClient
 from pipelines.command_settings import read_settings
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from pipelines.ingest.add_paths import Progress
 
 app = typer.Typer()
-console = Console()
+# Names and titles are shown as they are: [brackets] and :colons: in them mean nothing.
+console = Console(markup=False, emoji=False, highlight=False)
 
 Everyone = Annotated[bool, typer.Option(help="Everyone who may chat may read")]
 Nobody = Annotated[bool, typer.Option(help="Nobody may read, for now")]
@@ -70,10 +72,8 @@ def add(
             unchanged += step.unchanged
             if step.problem:
                 refused += 1
-                bars.console.print(f"[yellow]{step.name}:[/yellow] {step.problem}", highlight=False)
-    console.print(
-        f"{done - refused - unchanged} added, {unchanged} unchanged, {refused} with a problem", highlight=False
-    )
+                _print_problem(step.name, step.problem)
+    console.print(f"{done - refused - unchanged} added, {unchanged} unchanged, {refused} with a problem")
     if refused:
         raise typer.Exit(2)
 
@@ -95,7 +95,7 @@ def sync(
     console.print(table)
     for report in reports:
         if report.problem:
-            console.print(f"[yellow]{report.source}:[/yellow] {report.problem}", highlight=False)
+            _print_problem(report.source, report.problem)
     if any(report.problem for report in reports):
         raise typer.Exit(2)
 
@@ -139,7 +139,7 @@ def retry(
 ) -> None:
     """Read documents again, whether or not they have changed."""
     with _documents() as documents:
-        console.print(f"{documents.retry(document_ids or None)} queued", highlight=False)
+        console.print(f"{documents.retry(document_ids or None)} queued")
 
 
 @app.command()
@@ -153,7 +153,7 @@ def share(
             raise SetupFailed("Say who may read: --everyone, --nobody, --group or --user.")
         for document_id in document_ids:
             shared = documents.set_access(document_id, grant)
-            console.print(f"{shared.title}: {_readers(shared.grant)}", highlight=False)
+            console.print(f"{shared.title}: {_readers(shared.grant)}")
 
 
 @app.command()
@@ -162,7 +162,7 @@ def remove(document_ids: Ids) -> None:
     with _documents() as documents:
         for document_id in document_ids:
             documents.remove(document_id)
-            console.print(f"removed {document_id}", highlight=False)
+            console.print(f"removed {document_id}")
 
 
 @app.command()
@@ -184,11 +184,12 @@ def reindex(
             state = documents.index("DELETE", "/rebuild")
         else:
             state = _rebuild(documents)
-    console.print(f"Questions are answered from {state['live']} ({state['recipe']})", highlight=False)
+    recipe = state["recipe"] or "made by an earlier version"
+    console.print(f"Questions are answered from {state['live']}: {recipe}", soft_wrap=True)
     if state["building"]:
-        console.print(f"{state['building']} is being built: {state['waiting']} documents to go", highlight=False)
+        console.print(f"{state['building']} is being built: {state['waiting']} documents to go")
     if state["previous"]:
-        console.print(f"{state['previous']} is kept: `ragline reindex --rollback` goes back to it", highlight=False)
+        console.print(f"{state['previous']} is kept: `ragline reindex --rollback` goes back to it")
 
 
 def _adding(
@@ -205,6 +206,10 @@ def _adding(
     if missing := [path for path in paths if not Path(path).exists()]:
         raise typer.BadParameter(f"Path '{missing[0]}' does not exist.")
     return add_paths(documents, [Path(path) for path in paths], grant=grant)
+
+
+def _print_problem(name: str, problem: str) -> None:
+    console.print(Text.assemble((f"{name}:", "yellow"), f" {problem}"), soft_wrap=True)
 
 
 def _rebuild(documents: DocumentsClient) -> dict[str, Any]:
@@ -268,7 +273,7 @@ def _bars() -> ProgressBars:
         MofNCompleteColumn(),
         TextColumn("documents, {task.fields[pages]} pages, {task.fields[rate]:.0f} passages/s"),
         TimeRemainingColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         console=console,
         transient=True,
     )

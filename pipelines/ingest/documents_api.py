@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Query, Request, Response, UploadFile
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pipelines.domain import DocumentRecord, DocumentState, Grant
 from pipelines.errors import InvalidRequest, RequestTooLarge, document_rejected
 from pipelines.ingest.library import Library
 from pipelines.ingest.outcome import outcome
-from pipelines.ingest.sync import SyncReport
+from pipelines.stores.origin import escape
 
 MAX_WAIT_S = 1800
 PAGE = 500
 
-Names = Annotated[list[str] | None, Form()]
+Name = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Names = Annotated[list[Name] | None, Form(max_length=200)]
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f/]")
 
 
 class GrantBody(BaseModel):
@@ -27,8 +31,8 @@ class GrantBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     everyone: bool = False
-    groups: list[str] = Field(default_factory=list, max_length=200)
-    users: list[str] = Field(default_factory=list, max_length=200)
+    groups: list[Name] = Field(default_factory=list, max_length=200)
+    users: list[Name] = Field(default_factory=list, max_length=200)
 
     @property
     def grant(self) -> Grant:
@@ -49,7 +53,9 @@ class SyncBody(BaseModel):
 
 
 class GroupsBody(BaseModel):
-    groups: dict[str, str] = Field(description="Open WebUI's groups, name → id, all of them")
+    model_config = ConfigDict(extra="forbid")
+
+    groups: dict[Name, Name] = Field(description="Open WebUI's groups, name → id, all of them")
 
 
 def documents_api(library: Library, authorize: Callable[[Request], None], max_mb: int) -> APIRouter:
@@ -66,7 +72,7 @@ def _add_collection_routes(api: APIRouter, library: Library, max_mb: int) -> Non
         response: Response,
         file: Annotated[UploadFile, File()],
         origin: Annotated[str, Form(max_length=2048)] = "",
-        owner: Annotated[str, Form(max_length=200)] = "",
+        owner: Annotated[Name, Form(max_length=200)] = "",
         everyone: Annotated[bool, Form()] = False,
         group: Names = None,
         user: Names = None,
@@ -109,7 +115,7 @@ def _add_collection_routes(api: APIRouter, library: Library, max_mb: int) -> Non
     async def sync(body: SyncBody | None = None) -> dict[str, Any]:
         wanted = body or SyncBody()
         reports = await library.sync(wanted.sources, may_empty=wanted.may_empty)
-        return {"sources": [_render_report(report) for report in reports]}
+        return {"sources": [asdict(report) for report in reports]}
 
     @api.post("/retry")
     async def retry(body: RetryBody) -> dict[str, int]:
@@ -139,14 +145,10 @@ def render(record: DocumentRecord) -> dict[str, Any]:
     return {**asdict(record), "name": record.name, "message": outcome(record)}
 
 
-def _render_report(report: SyncReport) -> dict[str, Any]:
-    return {**asdict(report), "reopened": len(report.reopened)}
-
-
 def _origin(given: str, name: str) -> str:
     if not given:
-        return f"upload://{name}"
-    if "://" not in given or "\x00" in given:
+        return f"upload://{escape(name)}"
+    if not _ADDRESS.fullmatch(given):
         raise InvalidRequest("`origin` is the address a document came from, such as upload://reports/2026.pdf.")
     return given
 

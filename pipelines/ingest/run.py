@@ -75,6 +75,13 @@ class IngestPath:
             generations = lacking(fetched.document.content_hash)
             return self._stage(fetched, generations, report) if generations else None
 
+    def close(self) -> None:
+        """End what is being read, and take no more."""
+        self.threads.shutdown(wait=False, cancel_futures=True)
+        self.isolation.close()
+        if self.vision:
+            self.vision.close()
+
     def _stage(self, fetched: FetchedDocument, generations: Sequence[Generation], report: Report) -> StagedDocument:
         report("parse")
         read = self._read(fetched, generations[0], {})

@@ -183,8 +183,8 @@ def test_the_index_is_to_be_told_of_readers_until_it_was(registry: Registry) -> 
 def told(registry: Registry) -> list[str]:
     """The documents that the index had to be told of, and is now."""
     due = registry.access_due(10)
-    for document_id in due:
-        with registry.locked(document_id) as row:
+    for each in due:
+        with registry.locked(each) as row:
             assert row is not None
             row.access_told()
     return due
