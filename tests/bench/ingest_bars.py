@@ -1,0 +1,84 @@
+"""What was measured goes in, the bars that it has to meet come out, each with whether it does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from tests.bench.ingest_results import Look, Many, OneDocument
+
+BORN_DIGITAL_S = 10.0
+SCANNED_S = 40.0
+LOOK_S = 5.0
+MEMORY_MB = 1.5 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One promise: what it is about, what was measured, the most that it may be, and whether it is met."""
+
+    about: str
+    measured: str
+    allowed: str
+    met: bool
+
+
+def born_digital(runs: Sequence[OneDocument]) -> list[Bar]:
+    """50 pages with text: the median of the times, the worst of the rest."""
+    seconds, peak_mb = median(run.seconds for run in runs), max(run.peak_mb for run in runs)
+    return [
+        _most("50 born-digital pages", seconds, BORN_DIGITAL_S, "s"),
+        _most("its peak memory", peak_mb, MEMORY_MB, "MB"),
+        _found("its last page is indexed and it is found", runs),
+    ]
+
+
+def scanned(runs: Sequence[OneDocument], loads: Sequence[int], at_once: Sequence[int], parallel: int) -> list[Bar]:
+    """50 pages that are images, read by a model of 5 s a page."""
+    return [
+        _most("50 scanned pages", median(run.seconds for run in runs), SCANNED_S, "s"),
+        _exactly("model loads", max(loads), 1),
+        _most("pages at the model at once", max(at_once), parallel, ""),
+        _found("it is found", runs),
+    ]
+
+
+def reports(many: Many, expected: int) -> list[Bar]:
+    """The reports: all there, and with all their pages."""
+    kept = sum(line.state == "ready" and line.pages > 0 and line.last_page == line.pages for line in many.lines)
+    return [
+        _exactly("reports indexed", sum(line.state == "ready" for line in many.lines), expected),
+        _exactly("reports whose last page is indexed", kept, expected),
+    ]
+
+
+def unchanged(kind: str, look: Look, registry_writes: int, expected: int) -> list[Bar]:
+    """A second look at an unchanged source."""
+    return [
+        _most(f"second look at an unchanged {kind}", look.seconds, LOOK_S, "s"),
+        _exactly(f"documents of the {kind} found unchanged", look.unchanged, expected),
+        _exactly(f"writes to the registry, {kind}", registry_writes, 0),
+        _exactly(f"writes to the index, {kind}", look.index_updates + look.files_changed, 0),
+    ]
+
+
+def rebuilt(many: Many, expected: int) -> list[Bar]:
+    """A new index from the source."""
+    return [
+        _exactly("documents after the index was deleted", sum(line.state == "ready" for line in many.lines), expected),
+        _exactly("questions that find their document again", many.found, many.checked),
+    ]
+
+
+def _most(about: str, measured: float, allowed: float, unit: str) -> Bar:
+    shown = f"{measured:.1f}" if isinstance(measured, float) else f"{measured}"
+    return Bar(about, f"{shown} {unit}".strip(), f"at most {allowed:g} {unit}".strip(), measured <= allowed)
+
+
+def _exactly(about: str, measured: int, wanted: int) -> Bar:
+    return Bar(about, str(measured), str(wanted), measured == wanted)
+
+
+def _found(about: str, runs: Sequence[OneDocument]) -> Bar:
+    return _exactly(about, sum(run.found for run in runs), len(runs))
