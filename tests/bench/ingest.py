@@ -33,7 +33,7 @@ from tests.bench.ingest_bars import Bar
 from tests.bench.ingest_children import CHECKOUT, Bench, fill_bucket, fill_folder, model_server
 from tests.bench.ingest_results import EmbedderAlone, Line, Look, Many, OneDocument, ParserAlone, Plan
 from tests.bench.ingest_scenarios import VISION_PARALLEL
-from tests.bench.make_pdfs import born_digital_pdf, scanned_pdf, small_documents
+from tests.bench.make_pdfs import born_digital_pdf, pages_with_text, scanned_pdf, small_documents
 from tests.database import running_server
 from tests.fakes.aws import aws_server
 
@@ -95,7 +95,7 @@ class Run:
             return
         many = self._many(self.bench.fresh("many", source=str(self.reports)))
         console.print(tables.of_reports(many), tables.of_work([("reports", many)]), sep="\n")
-        self.bars += bars.reports(many, len(files))
+        self.bars += bars.reports(many, {file.name: pages_with_text(file) for file in files})
 
     def unchanged(self) -> None:
         """Tables 5 and 6: a thousand documents, again, and after the index was deleted."""
@@ -156,7 +156,8 @@ def main() -> None:
     """Measure, print, write the figures down; exit 1 when a bar is missed."""
     arguments = _arguments()
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # the server of S3 tells every request
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     state = arguments.state_dir.resolve()
     prepare_model("all-MiniLM-L6-v2", "onnx", state)
     with tempfile.TemporaryDirectory(prefix="bench-ingest-") as name:

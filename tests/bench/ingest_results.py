@@ -63,13 +63,13 @@ class EmbedderAlone:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One document of many. `pages` as the registry has them, `last_page` the highest that a chunk names."""
+    """One document of many. `pages` as the registry has them, `held` the numbers of those that chunks name."""
 
     name: str
     state: str
     problem: str
     pages: int
-    last_page: int
+    held: list[int]
     unread: int
     chunks: int
     seconds: float

@@ -89,11 +89,11 @@ def of_growth(runs: Sequence[OneDocument]) -> Table:
 def of_reports(many: Many) -> Table:
     """Every report, and all together."""
     title = f"Quarterly reports, {many.workers} at a time"
-    table = _table(title, ("document", "pages", "last page", "unread", "chunks", "seconds", "state"))
+    table = _table(title, ("document", "pages", "held", "unread", "chunks", "seconds", "state"))
     for line in sorted(many.lines, key=lambda line: line.name):
-        numbers = (line.pages, line.last_page, line.unread, line.chunks)
+        numbers = (line.pages, len(line.held), line.unread, line.chunks)
         state = line.state if line.state == "ready" else f"{line.state}: {line.problem}"
-        table.add_row(line.name.replace("%20", " "), *map(str, numbers), f"{line.seconds:.1f}", state)
+        table.add_row(line.name, *map(str, numbers), f"{line.seconds:.1f}", state)
 
     def total(number: Callable[[Line], int]) -> str:
         return f"{sum(map(number, many.lines)):,}"
@@ -101,7 +101,7 @@ def of_reports(many: Many) -> Table:
     table.add_row(
         f"{len(many.lines)} together",
         total(lambda line: line.pages),
-        "",
+        total(lambda line: len(line.held)),
         total(lambda line: line.unread),
         total(lambda line: line.chunks),
         f"{many.seconds:.1f}",

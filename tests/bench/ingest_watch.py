@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
@@ -95,17 +95,17 @@ class Watch:
 
 @dataclass(slots=True)
 class Seen:
-    """What went into the index and when: by document id, and counted over all."""
+    """What went into the index, and how long it took: by the address of the document, and counted over all."""
 
-    last_page: dict[str, int]
-    began: dict[str, float]
-    seconds: dict[str, float]
+    pages: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    began: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
     updates: int = 0
 
 
 def watch_ingestion(*, start_apart: bool = False) -> tuple[Watch, Seen]:
     """Watch the stages of the product's own path; `start_apart` makes the start of a reading process one of them."""
-    watch, seen = Watch(), Seen({}, {}, {})
+    watch, seen = Watch(), Seen()
     for source in (FolderSource, S3Source):
         watch.calls("fetch", source, "find")
     watch.entering("fetch", run, "fetch_document")
@@ -154,8 +154,7 @@ def _follow_documents(seen: Seen) -> None:
         return path(self, entry, *args, **kwargs)
 
     def staged(self: QdrantEdgeIndex, document: Any, chunks: Any, vectors: Any) -> None:
-        pages = [chunk.page or 0 for chunk in chunks]
-        seen.last_page[document.origin] = max(seen.last_page.get(document.origin, 0), *pages)
+        seen.pages[document.origin].update(chunk.page for chunk in chunks if chunk.page)
         stage(self, document, chunks, vectors)
 
     def published(staged: Any, entry: Any, registry: Any) -> None:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import pypdfium2
 from PIL import Image, ImageDraw, ImageFont
 from reportlab import rl_config
 from reportlab.lib.pagesizes import A4
@@ -101,6 +102,12 @@ def scanned_pdf(file: Path, pages: int) -> None:
 
     first = page()
     first.save(file, "PDF", resolution=SCAN_DPI, save_all=True, append_images=(page() for _ in range(pages - 1)))
+
+
+def pages_with_text(file: Path) -> set[int]:
+    """The pages on which PDFium finds any text."""
+    with pypdfium2.PdfDocument(file) as document:
+        return {number for number, page in enumerate(document, 1) if page.get_textpage().get_text_range().strip()}
 
 
 def small_documents(count: int) -> Iterator[tuple[str, str, str]]:

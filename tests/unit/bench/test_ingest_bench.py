@@ -17,7 +17,7 @@ from tests.bench.ingest_watch import Watch
 from tests.bench.make_pdfs import PAGE_CHARS, born_digital_pdf, scanned_pdf, small_documents
 
 ONE = OneDocument(6.0, 50, 250, "", True, 500.0, 9.0, {"read": 1.0, "embed": 5.0}, {"read": 400.0}, [], [])
-LINE = Line("report.pdf", "ready", "", 40, 40, 0, 100, 2.0)
+LINE = Line("report.pdf", "ready", "", 3, [1, 3], 0, 100, 2.0)
 MANY = Many(60.0, 2, [LINE, LINE], {}, 10, 500.0, 100.0, 0, 0)
 LOOK = Look(0.1, 0.2, 1000, 0, 0, 0)
 
@@ -72,7 +72,7 @@ def test_the_stages_of_a_thread_add_up_to_the_whole() -> None:
 def test_bars_that_are_met() -> None:
     assert not missed(born_digital([ONE]))
     assert not missed(scanned([replace(ONE, seconds=39.0)], [1], [8], 8))
-    assert not missed(reports(MANY, 2))
+    assert not missed(reports(MANY, {"report.pdf": {1, 3}, "same.pdf": set()}))
     assert not missed(unchanged("folder", LOOK, 0, 1000))
 
 
@@ -80,7 +80,7 @@ def test_each_bar_that_is_missed_is_named() -> None:
     slow = replace(ONE, seconds=10.1, peak_mb=1537.0, found=False)
     assert len(missed(born_digital([slow, slow, ONE]))) == 3
     assert len(missed(scanned([replace(ONE, seconds=40.1)], [2], [9], 8))) == 3
-    assert len(missed(reports(replace(MANY, lines=[LINE, replace(LINE, last_page=39)]), 3))) == 2
+    assert len(missed(reports(MANY, {"report.pdf": {1, 2, 3}}))) == 2
     assert len(missed(unchanged("folder", replace(LOOK, seconds=5.1, files_changed=1), 1, 1000))) == 3
 
 
