@@ -21,10 +21,10 @@ INSTALL := $(UV) pip install --quiet --python $(ENV)/bin/python --no-deps
 IF_INSTALLED = @test -x $(RAGLINE) || { echo "Nothing is installed here yet, so nothing is running."; exit 0; };
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs demo test lint fix bench lock clean python
+.PHONY: help up down status logs demo test lint fix bench bench-ingest lock clean python
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-12s %s\n", $$1, $$2 }'
 
 up: $(ENV)/.native ## install what is missing, start everything, print the address and the login
 	@$(RAGLINE) up
@@ -57,6 +57,9 @@ fix: $(ENV)/.dev ## put style and format right
 
 bench: $(ENV)/.dev ## first token and answers per second: the model alone, through n8n, through Open WebUI
 	@$(ENV)/bin/python -m tests.bench
+
+bench-ingest: $(ENV)/.dev ## ingestion stage by stage beside its limits, and whether it keeps what is promised
+	@$(ENV)/bin/python -m tests.bench.ingest --state-dir $(STATE_DIR)
 
 clean: down ## remove what was installed; documents, chats and workflows stay
 	@rm -rf $(STATE_DIR)/env $(STATE_DIR)/models .mypy_cache .ruff_cache .pytest_cache .hypothesis
