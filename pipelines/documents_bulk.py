@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -21,12 +22,11 @@ from pipelines.ingest.add_paths import Progress
 from pipelines.ingest.bulk import Bulk
 from pipelines.ingest.bulk_list import BulkLister
 from pipelines.ingest.engine_ray import CollectedChunks, Preparer, prepare_with_ray
-from pipelines.ingest.publish import apply_access
+from pipelines.ingest.publish import apply_due_access
 from pipelines.settings import SECRETS, Settings, quiet_ray
 from pipelines.stores.generations import Generation
 from pipelines.stores.registry import Registry
 from pipelines.stores.served_index import ServedGenerations
-from pipelines.stores.sources import source_url
 
 CONNECTIONS = 4
 
@@ -70,14 +70,17 @@ def open_preparer(settings: Settings) -> Preparer:
 def for_the_cluster(settings: Settings) -> Settings:
     """The settings without what a worker of the cluster has no use for: the keys of other parts, and the registry."""
     blank = {name: SecretStr("") for name in (*SECRETS, "registry_url")}
-    is_bucket = settings.uploads_url.startswith("s3://")
     # Its workers need not run in the folder that this command was called in.
     places = {
         "state_dir": settings.state_dir.resolve(),
-        "document_sources": ",".join(map(source_url, settings.sources())),
-        "uploads_url": settings.uploads_url if is_bucket else source_url(settings.uploads_url),
+        "document_sources": ",".join(map(_absolute, settings.sources())),
+        "uploads_url": _absolute(settings.uploads_url),
     }
     return settings.model_copy(update={**blank, **places, "client_api_key": None})
+
+
+def _absolute(place: str) -> str:
+    return place if "://" in place else str(Path(place).expanduser().resolve())
 
 
 def _lister(settings: Settings, registry: Registry, generations: ServedGenerations, grant: Grant | None) -> BulkLister:
@@ -86,7 +89,7 @@ def _lister(settings: Settings, registry: Registry, generations: ServedGeneratio
 
     def reopen(document_id: str, readers: Grant) -> None:
         registry.set_grant(document_id, readers, "person")
-        apply_access([document_id], generations.kept(), registry)
+        apply_due_access(generations.kept, registry)
 
     return BulkLister(
         urls=sources.urls,

@@ -17,7 +17,8 @@ from pipelines.ingest.add_paths import Progress
 from pipelines.ingest.bulk_list import BulkDocument
 from pipelines.ingest.engine_ray import Preparation, PreparedDocument
 from pipelines.ingest.fetch import document_id
-from pipelines.ingest.publish import apply_access, publish_document
+from pipelines.ingest.formats.clean import clean_line
+from pipelines.ingest.publish import apply_due_access, publish_document
 from pipelines.ingest.work import WrittenGenerations
 from pipelines.stores.base import SourceEntry
 from pipelines.stores.registry import Registry
@@ -97,15 +98,16 @@ class Bulk:
             try:
                 self._publish(listing.id, prepared)
             except DocumentRejected as error:
-                self.registry.fail(listing.id, error.code, error.message)
+                self.registry.fail(listing.id, error.code, clean_line(error.message))
             except RaglineError as error:
-                self.registry.postpone(listing.id, error.code, error.message, delay_s=error.retry_after or LATER_S)
+                problem, delay_s = clean_line(error.message), error.retry_after or LATER_S
+                self.registry.postpone(listing.id, error.code, problem, delay_s=delay_s)
             return self.registry.get(listing.id)
 
     def _list(self, listing: Listing) -> None:
         self.registry.put([listing])
         # An earlier revision is readable by the new readers, and by no others, at once.
-        apply_access([listing.id], self.generations.kept(), self.registry)
+        apply_due_access(self.generations.kept, self.registry)
 
     def _publish(self, document_id: str, prepared: PreparedDocument) -> None:
         (generation,) = self.generations.written()

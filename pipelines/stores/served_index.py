@@ -21,6 +21,7 @@ from pipelines.stores.base import ChunkIndex, SearchRequest
 from pipelines.stores.generations import Generation
 
 REBUILD_RETRY_S = 30.0
+_JSON = {"Content-Type": "application/json"}
 
 
 class StageBody(BaseModel):
@@ -56,10 +57,10 @@ class ServedIndex(ChunkIndex):
 
     def stage(self, document: Document, chunks: Sequence[Chunk], vectors: Sequence[Vector]) -> None:
         body = StageBody.of(document, chunks, vectors)
-        self._call("POST", "/stage", content=body.model_dump_json())
+        self._call("POST", "/stage", content=body.model_dump_json(), headers=_JSON)
 
     def publish(self, indexed: IndexedDocument) -> None:
-        self._call("POST", "/publish", content=INDEXED.dump_json(indexed))
+        self._call("POST", "/publish", content=INDEXED.dump_json(indexed), headers=_JSON)
 
     def discard(self, document_id: str) -> None:
         self._call("DELETE", f"/staged/{document_id}")

@@ -1,0 +1,1 @@
+"""More than one process at work on the same documents: real processes, on a real PostgreSQL, S3 and SQS."""
