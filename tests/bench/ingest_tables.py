@@ -11,8 +11,8 @@ from tests.bench.ingest_bars import Bar
 from tests.bench.ingest_results import EmbedderAlone, Line, Look, Many, OneDocument, ParserAlone
 
 STAGES = ("fetch", "start", "read", "transcribe", "embed", "stage", "publish", "other")
-SLOWEST_S = 0.0005
-"""A stage below this has no rate."""
+FASTEST_S = 0.0005
+"""A stage that takes less has no rate."""
 
 
 def of_stages(title: str, runs: Sequence[OneDocument]) -> Table:
@@ -25,11 +25,16 @@ def of_stages(title: str, runs: Sequence[OneDocument]) -> Table:
         memory = [run.peak_mb if stage == "whole" else run.stage_mb.get(stage, 0.0) for run in runs]
         if max(times) > 0:
             middle = median(times)
-            rates = [f"{count / middle:,.0f}" if middle > SLOWEST_S else "" for count in (first.pages, first.chunks)]
+            rates = [_rate(count / middle) if middle > FASTEST_S else "" for count in (first.pages, first.chunks)]
             if stage not in ("read", "transcribe", "embed", "stage", "publish", "whole"):
                 rates = ["", ""]
             table.add_row(
-                stage, f"{middle:.2f}", _spread(times), *rates, f"{max(memory):,.0f}", cpu if stage == "whole" else ""
+                stage,
+                f"{middle:.2f}",
+                _spread(times),
+                *rates,
+                f"{max(memory):,.0f}" if any(memory) else "",
+                cpu if stage == "whole" else "",
             )
     return table
 
@@ -47,7 +52,7 @@ def of_limits(runs: Sequence[OneDocument], parser: Sequence[ParserAlone], embedd
 
     def row(name: str, times: Sequence[float], count: int, unit: str, than: Sequence[float] = ()) -> None:
         ratio = f"{median(times) / median(than):.1f}x" if than else ""
-        rate = f"{count / median(times):,.0f} {unit}/s"
+        rate = f"{_rate(count / median(times))} {unit}/s"
         table.add_row(name, f"{median(times):.2f}", _spread(times), rate, ratio)
 
     row("PDFium's text of every page, alone", text, pages, "pages")
@@ -167,3 +172,7 @@ def _table(title: str, columns: Sequence[str]) -> Table:
 
 def _spread(times: Sequence[float]) -> str:
     return f"{min(times):.2f}-{max(times):.2f}"
+
+
+def _rate(each_second: float) -> str:
+    return f"{each_second:,.0f}" if each_second >= 20 else f"{each_second:.1f}"
