@@ -78,9 +78,10 @@ PUT = f"""
     VALUES (%(id)s, %(origin)s, %(source)s, %(version)s, 'queued', %(title)s, %(media_type)s, %(owner)s,
             %(everyone)s, %(groups)s, %(users)s, %(granted_by)s, %(access)s)
     ON CONFLICT (id) DO UPDATE SET
-        source = excluded.source, version = excluded.version, media_type = excluded.media_type, {_GRANT}, {_REOPENED},
+        source = excluded.source, version = excluded.version, {_GRANT}, {_REOPENED},
         {QUEUED},
-        owner = coalesce(nullif(excluded.owner, ''), document.owner)
+        owner = coalesce(nullif(excluded.owner, ''), document.owner),
+        media_type = coalesce(nullif(excluded.media_type, ''), document.media_type)
 """  # noqa: S608  constants only
 
 _WAITS = "(stale OR state IN ('queued', 'working', 'removing'))"
