@@ -11,7 +11,7 @@ from pipelines.errors import DocumentHasSource, InvalidRequest, SetupFailed, Sou
 from pipelines.ingest.access import AccessRules
 from pipelines.ingest.fetch import document_id
 from pipelines.ingest.publish import apply_due_access, remove_document
-from pipelines.ingest.sync import SyncReport, listing, sync_source
+from pipelines.ingest.sync import SyncReport, listing, regrant, sync_source
 from pipelines.ingest.work import Work, Workers
 from pipelines.stores.registry_rows import GrantedBy
 from pipelines.stores.sources import source_url
@@ -128,6 +128,8 @@ class Library:
         async with self._looking:
             rules = await asyncio.to_thread(self._rules)
             reports = [await self._sync(url, rules, may_empty=may_empty) for url in wanted]
+            if not urls:
+                reports += await self._regrant_uploads(rules)
         self._workers.wake()
         return reports
 
@@ -139,6 +141,14 @@ class Library:
             return SyncReport(url, problem=error.message)
         finally:
             await self._apply_access()
+
+    async def _regrant_uploads(self, rules: AccessRules) -> Sequence[SyncReport]:
+        """The rules hold for what was uploaded under them as well; a report only where that changed something."""
+        try:
+            report = await asyncio.to_thread(regrant, self._work.uploads.url, self._registry, rules)
+        finally:
+            await self._apply_access()
+        return [report] if report.reopened else []
 
     async def _apply_access(self) -> None:
         await asyncio.to_thread(apply_due_access, self._work.generations.kept, self._registry)

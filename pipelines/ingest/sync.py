@@ -94,6 +94,20 @@ def sync_document(origin: str, source: DocumentSource, registry: Registry, rules
     look.flush()
 
 
+def regrant(source: str, registry: Registry, rules: AccessRules) -> SyncReport:
+    """Note who may read, by rules that may have changed, what came under rules earlier; for what is not listed anew."""
+    known = registry.known(source)
+    changed = [
+        (document.id, rules.grant(origin))
+        for origin, document in known.items()
+        if document.granted_by == "rules" and document.grant != rules.grant(origin)
+    ]
+    for document, grant in changed:
+        with suppress(UnknownDocument):
+            registry.set_grant(document, grant, "rules")
+    return SyncReport(source, reopened=len(changed), unchanged=len(known) - len(changed))
+
+
 def listing(
     entry: SourceEntry, source: str, grant: Grant, granted_by: GrantedBy, *, owner: str = "", media_type: str = ""
 ) -> Listing:

@@ -131,3 +131,17 @@ async def test_a_document_is_found_by_the_beginning_of_its_address(ingestion: In
     record = await ingestion.upload("anna/a.md", b"Hotels cost 180.")
     assert [each.id for each in await ingestion.library.find("upload://anna/")] == [record.id]
     assert [each.id for each in await ingestion.library.list(limit=5)] == [record.id]
+
+
+async def test_rules_that_have_changed_hold_for_what_was_uploaded_under_them_from_the_next_look_on(
+    ingestion: Ingestion,
+) -> None:
+    await ingestion.upload("a.md", b"Hotels cost 180.")
+    await ingestion.upload("b.md", b"Trains are first class.", grant=ANNA)
+    ingestion.embedding.embedded.clear()
+    ingestion.rules = NOBODY
+    reports = await ingestion.library.sync()
+    assert [(report.source, report.reopened, report.unchanged) for report in reports[1:]] == [("upload:", 1, 1)]
+    assert ingestion.indexed() == {"a.md": (), "b.md": (user_scope("anna"),)}
+    assert ingestion.embedding.embedded == []
+    assert len(await ingestion.library.sync()) == 1, "nothing has changed since"
