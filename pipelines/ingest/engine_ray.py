@@ -7,8 +7,10 @@ index; whoever drives it publishes what comes back. Without an address Ray runs 
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import socket
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -104,14 +106,20 @@ def prepare_with_ray(
         cores = int(ray.cluster_resources().get("CPU", 1))
         blocks = min(len(wanted), MOST_BLOCKS)
         rows = ray.data.from_items([{"wanted": pickle.dumps(each)} for each in wanted], override_num_blocks=blocks)
-        prepared = rows.map(
+        for row in _mapped(ray, rows, open_preparer, workers=min(workers or cores, blocks)).iter_rows():
+            yield pickle.loads(row["prepared"])  # noqa: S301  made by our own workers
+
+
+def _mapped(ray: ModuleType, rows: Any, open_preparer: Open, *, workers: int) -> Any:  # noqa: ANN401  Ray's own
+    with warnings.catch_warnings():
+        # Ray 2.60 takes `max_task_retries`, has no other word for it, and warns that it will not take it from 2.64 on.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return rows.map(
             _Prepare,
             fn_constructor_args=(open_preparer,),
-            compute=ray.data.ActorPoolStrategy(size=min(workers or cores, blocks)),
+            compute=ray.data.ActorPoolStrategy(size=workers),
             max_task_retries=TRIES - 1,
         )
-        for row in prepared.iter_rows():
-            yield pickle.loads(row["prepared"])  # noqa: S301  made by our own workers
 
 
 def _import_ray() -> ModuleType:
@@ -126,6 +134,19 @@ def _import_ray() -> ModuleType:
 
 
 @contextmanager
+def _no_chatter() -> Iterator[None]:
+    """Ray 2.60 writes, past Python, that it has been told to write less."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+@contextmanager
 def _cluster(ray: ModuleType, address: str, workers: int) -> Iterator[None]:
     """Connect to a cluster or start one, and leave it or end it with the block."""
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -133,7 +154,8 @@ def _cluster(ray: ModuleType, address: str, workers: int) -> Iterator[None]:
     _require_answer(address)
     try:
         # "local": a cluster that runs on this machine is used only when it is named.
-        ray.init(address or "local", **quiet, **({} if address else alone))
+        with _no_chatter():
+            ray.init(address or "local", **quiet, **({} if address else alone))
     except (ValueError, OSError, RuntimeError) as error:
         raise SetupFailed(f"Ray cannot be used{f' at {address}' if address else ''}: {_first_line(error)}") from error
     try:

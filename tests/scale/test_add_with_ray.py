@@ -51,7 +51,7 @@ def test_a_back_fill_ends_as_if_pipelines_had_read_it_itself(
 
     (share / "locked.pdf").unlink()
     again = deployment.run("add", "--engine", "ray", str(share), str(sent))
-    assert again.stdout == "0 added, 4 unchanged, 0 with a problem\n", again.stdout + again.stderr
+    assert again.stdout.strip() == "0 added, 4 unchanged, 0 with a problem", again.stdout + again.stderr
 
     with deployment.documents() as documents:
         (report,) = documents.sync([])

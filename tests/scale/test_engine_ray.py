@@ -21,7 +21,7 @@ from tests.scale.ray_preparers import BREAKS, KILLS_ONCE, open_with_model
 from tests.stack import HANDBOOK
 from tests.unit.ingest.make_documents import pdf
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray 2.60 uses what it deprecates
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")  # 2.60 uses what it deprecates itself
 
 SAME = "00.md"
 
