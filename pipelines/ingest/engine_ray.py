@@ -157,7 +157,9 @@ def _cluster(ray: ModuleType, address: str, workers: int) -> Iterator[None]:
         with _no_chatter():
             ray.init(address or "local", **quiet, **({} if address else alone))
     except (ValueError, OSError, RuntimeError) as error:
-        raise SetupFailed(f"Ray cannot be used{f' at {address}' if address else ''}: {_first_line(error)}") from error
+        where = f" at {address}" if address else ""
+        # The cause knows more: that the cluster wants a token, for one.
+        raise SetupFailed(f"Ray cannot be used{where}: {_first_line(error.__cause__ or error)}") from error
     try:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
@@ -257,5 +259,5 @@ def _only_collects() -> StoreUnavailable:
     return StoreUnavailable("A worker of the cluster only prepares documents; whoever drives it publishes them.")
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
