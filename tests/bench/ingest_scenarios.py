@@ -32,7 +32,7 @@ from tests.fakes.aws import REGION
 CORES = os.cpu_count() or 1
 VISION_MODEL = "mock-vision-page5000"
 VISION_PARALLEL = 8
-LOOK_EVERY_S = 0.02
+LOOK_EVERY_S = 0.1
 SECRET = "only-for-this-benchmark"
 
 Result = OneDocument | ParserAlone | EmbedderAlone | Many | Look
@@ -41,7 +41,8 @@ Result = OneDocument | ParserAlone | EmbedderAlone | Many | Look
 def one_document(plan: Plan) -> OneDocument:
     """The one document of a source, by one worker in this thread."""
     watch, seen = watch_ingestion(start_apart=True)
-    with _opened(plan) as documents, ExitStack() as stack:
+    # Its workers are never started, so there is nothing to stop.
+    with _opened(plan, end=lambda documents: documents.release()) as documents, ExitStack() as stack:
         reconcile(documents.generations, documents.registry)
         memory = stack.enter_context(Memory(lambda: watch.now))
         questions = stack.enter_context(Questions(documents.generations)) if plan.ask else None
@@ -171,15 +172,12 @@ def _files(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 @contextmanager
-def _opened(plan: Plan) -> Iterator[Documents]:
+def _opened(plan: Plan, *, end: Callable[[Documents], None] = Documents.close) -> Iterator[Documents]:
     documents = open_documents(_settings(plan), _embedding(plan))
     try:
         yield documents
     finally:
-        if documents.reindex._watch.is_alive():
-            documents.close()
-        else:
-            documents.release()
+        end(documents)
 
 
 def _settings(plan: Plan) -> Settings:

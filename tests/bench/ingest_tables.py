@@ -11,6 +11,7 @@ from tests.bench.ingest_bars import Bar
 from tests.bench.ingest_results import EmbedderAlone, Line, Look, Many, OneDocument, ParserAlone
 
 STAGES = ("fetch", "start", "read", "transcribe", "embed", "stage", "publish", "other")
+RATED = ("read", "transcribe", "embed", "stage", "publish", "whole")
 FASTEST_S = 0.0005
 """A stage that takes less has no rate."""
 
@@ -25,17 +26,11 @@ def of_stages(title: str, runs: Sequence[OneDocument]) -> Table:
         memory = [run.peak_mb if stage == "whole" else run.stage_mb.get(stage, 0.0) for run in runs]
         if max(times) > 0:
             middle = median(times)
-            rates = [_rate(count / middle) if middle > FASTEST_S else "" for count in (first.pages, first.chunks)]
-            if stage not in ("read", "transcribe", "embed", "stage", "publish", "whole"):
-                rates = ["", ""]
-            table.add_row(
-                stage,
-                f"{middle:.2f}",
-                _spread(times),
-                *rates,
-                f"{max(memory):,.0f}" if any(memory) else "",
-                cpu if stage == "whole" else "",
-            )
+            rates = ["", ""]
+            if stage in RATED and middle > FASTEST_S:
+                rates = [_rate(count / middle) for count in (first.pages, first.chunks)]
+            shown_mb = f"{max(memory):,.0f}" if any(memory) else ""
+            table.add_row(stage, f"{middle:.2f}", _spread(times), *rates, shown_mb, cpu if stage == "whole" else "")
     return table
 
 

@@ -116,9 +116,12 @@ def small_documents(count: int) -> Iterator[tuple[str, str, str]]:
     for number in range(count):
         reference = f"reference {number:05}"
         title = words.heading()
-        about = words.sentence()
-        text = f"# {title}\n\nThis note has the {reference}. {about} {words.paragraph(350)}\n\n{words.paragraph(200)}\n"
-        yield f"{number // FOLDER:03}/note-{number:05}.md", text, f"{title}, {reference}: {about}"
+        about = f"This note has the {reference}. {words.paragraph(400)}"
+        yield (
+            f"{number // FOLDER:03}/note-{number:05}.md",
+            f"# {title}\n\n{about}\n\n{words.paragraph(200)}\n",
+            f"{title}: {about}",
+        )
 
 
 def _font_file() -> str:
