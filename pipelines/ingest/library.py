@@ -48,7 +48,9 @@ class Library:
             InvalidRequest: the address is one of a source that is kept in line, which would fight over it.
             StoreUnavailable: it could not be kept.
         """
-        if any(origin.startswith(f"{url.rstrip('/')}/") for url in self._sources):
+        # What `ragline add` copies carries its path, behind another scheme.
+        lies_at = (origin, origin.replace("upload:///", "file:///", 1))
+        if any(address.startswith(f"{url.rstrip('/')}/") for url in self._sources for address in lies_at):
             raise InvalidRequest(f"{origin[:200]} lies in a source of this deployment: put it there instead.")
         return await asyncio.to_thread(self._add, data, origin, grant, owner, media_type)
 

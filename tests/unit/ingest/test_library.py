@@ -51,8 +51,10 @@ async def test_nothing_is_kept_when_the_rules_cannot_be_understood(ingestion: In
 
 
 async def test_what_lies_in_a_source_is_not_put_in_beside_it(ingestion: Ingestion) -> None:
-    with pytest.raises(InvalidRequest, match="put it there instead"):
-        await ingestion.library.add(BytesIO(b"Hotels"), origin=f"{ingestion.source.url}/a.md")
+    address = f"{ingestion.source.url}/a.md"
+    for origin in (address, address.replace("file:", "upload:")):
+        with pytest.raises(InvalidRequest, match="put it there instead"):
+            await ingestion.library.add(BytesIO(b"Hotels"), origin=origin)
 
 
 async def test_whoever_waits_is_told_when_it_is_ready_or_the_time_is_over(ingestion: Ingestion) -> None:
