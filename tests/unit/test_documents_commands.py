@@ -17,7 +17,7 @@ from pipelines.ingest.isolate import Isolation
 from pipelines.ingest.reindex import Reindex
 from pipelines.stores.registry import Registry
 from tests.fakes.served import served
-from tests.unit.ingest.ingestion import CountingEmbedding, Ingestion, running
+from tests.unit.ingest.ingestion import CountingEmbedding, Ingestion, quick_folder, running
 from tests.unit.ingest.web import KEY, app_over
 
 Run = Callable[..., Awaitable[Result]]
@@ -32,9 +32,10 @@ def isolation() -> Iterator[Isolation]:
 
 @pytest.fixture
 def ingestion(tmp_path: Path, registry: Registry, isolation: Isolation) -> Iterator[Ingestion]:
-    made = Ingestion(tmp_path, registry, isolation)
-    yield made
-    made.close()
+    with quick_folder(tmp_path) as folder:
+        made = Ingestion(folder, registry, isolation)
+        yield made
+        made.close()
 
 
 @pytest.fixture

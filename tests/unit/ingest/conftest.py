@@ -14,7 +14,7 @@ from pipelines.providers.base import VisionProvider
 from pipelines.stores.postgres import open_database
 from pipelines.stores.registry import Registry
 from tests.database import fresh_database
-from tests.unit.ingest.ingestion import Ingestion
+from tests.unit.ingest.ingestion import Ingestion, quick_folder
 
 
 @pytest.fixture(scope="session")
@@ -62,14 +62,15 @@ Make = Callable[..., Ingestion]
 @pytest.fixture
 def make_ingestion(tmp_path: Path, registry: Registry, isolation: Isolation) -> Iterator[Make]:
     made: list[Ingestion] = []
+    with quick_folder(tmp_path) as folder:
 
-    def make(*, vision: VisionProvider | None = None) -> Ingestion:
-        made.append(Ingestion(tmp_path, registry, isolation, vision=vision))
-        return made[-1]
+        def make(*, vision: VisionProvider | None = None) -> Ingestion:
+            made.append(Ingestion(folder, registry, isolation, vision=vision))
+            return made[-1]
 
-    yield make
-    for each in made:
-        each.close()
+        yield make
+        for each in made:
+            each.close()
 
 
 @pytest.fixture

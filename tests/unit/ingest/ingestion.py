@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -37,6 +39,9 @@ from tests.fakes.word_embedding import WordEmbedding
 EVERYBODY = AccessRules(Grant(everyone=True))
 NOBODY = AccessRules(Grant())
 RECIPE = "words chunks-1"
+
+MEMORY = Path("/dev/shm")  # noqa: S108  a folder of its own is made in it
+ROOM = 2**30
 
 
 class CountingEmbedding(WordEmbedding):
@@ -197,6 +202,16 @@ class Happening:
 
 def once(action: Callable[[], object]) -> Happening:
     return Happening(action, threading.Event())
+
+
+@contextmanager
+def quick_folder(otherwise: Path) -> Iterator[Path]:
+    """A folder in memory, where there is room for one: on a disk, an index waits for it thirty times longer."""
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM:
+        yield otherwise
+        return
+    with TemporaryDirectory(dir=MEMORY, prefix="ragline-test-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from pipelines.stores.generations import Generations
 from pipelines.stores.served_index import ServedGenerations, ServedIndex, StageBody
 from tests.fakes.served import served
 from tests.fakes.word_embedding import WordEmbedding
+from tests.unit.ingest.ingestion import quick_folder
 
 EMBEDDING = WordEmbedding()
 RECIPE = "words chunks-1"
@@ -45,9 +46,10 @@ class State:
 
 @pytest.fixture
 def generations(tmp_path: Path) -> Iterator[Generations]:
-    opened = Generations(tmp_path / "index", embedding=EMBEDDING, recipe=RECIPE, load=lambda _: EMBEDDING)
-    yield opened
-    opened.close()
+    with quick_folder(tmp_path) as folder:
+        opened = Generations(folder / "index", embedding=EMBEDDING, recipe=RECIPE, load=lambda _: EMBEDDING)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture
