@@ -140,7 +140,7 @@ class Settings(BaseSettings):
         default=True, description="False: pipelines leaves the reading of documents to `ragline worker` processes"
     )
     read_timeout_s: float = Field(
-        default=120, gt=0, le=3600, description="For reading one document, before it is ended"
+        default=300, gt=0, le=3600, description="For reading one document, before it is ended"
     )
     read_memory_mb: int = Field(default=1536, ge=256, le=65_536, description="For reading one document")
     vision_model: str = Field(
