@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from pipelines.answer.gateway import Gateway
@@ -43,21 +43,20 @@ class Services:
 async def build(settings: Settings) -> AsyncIterator[Services]:
     """Build the services of one process and release them at the end; raises `SetupFailed` with what to do."""
     embedding = await asyncio.to_thread(load_configured_embedding, settings)
-    documents = await asyncio.to_thread(open_documents, settings, embedding)
-    router = _router(settings, embedding)
-    try:
-        async with _workflow(settings) as workflow:
-            documents.start()
-            yield Services(
-                settings=settings,
-                documents=documents,
-                retriever=Retriever(documents.generations, limit=settings.retrieve_limit),
-                router=router,
-                gateway=_gateway(settings, router, workflow),
-            )
-    finally:
-        await router.close()
-        await asyncio.to_thread(documents.close)
+    async with AsyncExitStack() as opened:
+        documents = await asyncio.to_thread(open_documents, settings, embedding)
+        opened.push_async_callback(asyncio.to_thread, documents.close)
+        router = _router(settings, embedding)
+        opened.push_async_callback(router.close)
+        workflow = await opened.enter_async_context(_workflow(settings))
+        await asyncio.to_thread(documents.start)
+        yield Services(
+            settings=settings,
+            documents=documents,
+            retriever=Retriever(documents.generations, limit=settings.retrieve_limit),
+            router=router,
+            gateway=_gateway(settings, router, workflow),
+        )
 
 
 def _router(settings: Settings, embedding: EmbeddingProvider) -> ModelRouter:
