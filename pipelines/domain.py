@@ -49,6 +49,24 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentFacts:
+    """What a document is about, as its title, its file name and its first page say it; learned at ingestion.
+
+    `names` are organisations, products and people, as written; `kinds` what it calls itself ("Form 10-Q", "Policy").
+    `periods` are the times it speaks of, in one notation, such as "2023", "2023-Q3" and "2023-09-30"; `dated` is the
+    last day of the newest (ISO 8601), or empty.
+    """
+
+    names: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    periods: tuple[str, ...] = ()
+    dated: str = ""
+
+
+NO_FACTS = DocumentFacts()
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """What a person put in.
 
@@ -63,6 +81,7 @@ class Document:
     content_hash: str
     size: int
     access: tuple[str, ...] = (EVERYONE,)
+    facts: DocumentFacts = NO_FACTS
 
     @property
     def name(self) -> str:
@@ -103,7 +122,10 @@ class ParsedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of a document with its place. `id` is deterministic (UUIDv5 of document, content hash, ordinal, text)."""
+    """A piece of a document with its place. `id` is deterministic (UUIDv5 of document, content hash, ordinal, text).
+
+    `about` says whose document it is and of which period, where the title does not.
+    """
 
     id: str
     document_id: str
@@ -112,11 +134,12 @@ class Chunk:
     title: str
     section: tuple[str, ...] = ()
     page: int | None = None
+    about: str = ""
 
     @property
     def context(self) -> str:
         """The text that is embedded: where the chunk stands, then what it says."""
-        place = " › ".join((self.title, *self.section))
+        place = " › ".join(part for part in (self.title, self.about, *self.section) if part)
         return f"{place}\n{self.text}" if place else self.text
 
 
@@ -205,12 +228,27 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Filters:
+    """What a caller narrows a search to; never more than the reader may read. Empty means no narrowing.
+
+    `documents` are ids; `groups` are group ids: only what was opened to one of these groups.
+    """
+
+    documents: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+NO_FILTERS = Filters()
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """The last user turn plus what is needed to understand it."""
 
     text: str
     user: User
     history: tuple[Message, ...] = ()
+    filters: Filters = NO_FILTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +300,7 @@ class Timings:
     understand_ms: float | None = None
     embed_ms: float | None = None
     search_ms: float | None = None
+    rerank_ms: float | None = None
     retrieve_ms: float | None = None
     queue_ms: float | None = None
     model_ttft_ms: float | None = None

@@ -20,7 +20,8 @@ from typing import Any
 from pipelines.domain import Chunk, Document, IndexedDocument, Passage, Vector
 from pipelines.errors import RaglineError, SetupFailed, SourceUnavailable, StoreUnavailable, Unavailable
 from pipelines.ingest.run import IngestPath, StagedDocument
-from pipelines.stores.base import ChunkIndex, DocumentSource, SearchRequest, SourceEntry
+from pipelines.stores.base import ChunkIndex, DocumentSource, Place, SearchRequest, SourceEntry
+from pipelines.stores.catalog import Catalog
 from pipelines.stores.generations import Generation
 
 OBJECT_STORE_BYTES = 512 * 2**20
@@ -243,6 +244,12 @@ class CollectedChunks(ChunkIndex):
         raise _only_collects()
 
     def search(self, request: SearchRequest) -> list[Passage]:
+        raise _only_collects()
+
+    def read(self, places: Sequence[Place], scopes: Sequence[str]) -> list[Chunk]:
+        raise _only_collects()
+
+    def catalog(self) -> Catalog:
         raise _only_collects()
 
     def documents(self) -> list[IndexedDocument]:

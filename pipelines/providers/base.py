@@ -101,6 +101,26 @@ class EmbeddingProvider(ABC):
         """`count_tokens` in a form that can be pickled and used in another process, without loading the model there."""
 
 
+class RerankProvider(ABC):
+    """Judges how well texts answer a question. Thread-safe; blocking, so it is called in a worker thread."""
+
+    name: str
+    """The provider and the model, as settings and reports name it."""
+
+    @abstractmethod
+    def rank(self, question: str, texts: Sequence[str], *, timeout_s: float) -> Sequence[float]:
+        """Return how relevant each text is, 0 to 1, in the order of `texts`.
+
+        Raises:
+            UnknownModel, ModelUnavailable, ModelFailed, Busy: as a chat model does.
+            DeadlineExceeded: it took longer than `timeout_s`.
+        """
+
+    def close(self) -> None:
+        """Release connections."""
+        return
+
+
 class VisionProvider(ABC):
     """Reads pages that are images. Thread-safe; blocking, so the pages of a document are read by `parallel` threads.
 

@@ -8,15 +8,34 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from pipelines.domain import Chunk, Document, Grant, IndexedDocument, Passage, Vector
+from pipelines.domain import NO_FILTERS, Chunk, Document, Filters, Grant, IndexedDocument, Passage, Vector
+from pipelines.stores.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How much each ranking counts in the fusion; one of weight 0 is not made.
+
+    `dense` and `bm25` rank what the reader may read, `preferred_dense` and `preferred_bm25` the same within the
+    preferred documents alone.
+    """
+
+    dense: float = 1.0
+    bm25: float = 1.0
+    preferred_dense: float = 1.0
+    preferred_bm25: float = 1.0
+
+
+EQUAL = Weights()
 
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
     """One search. `scopes` is not optional: there is no way to read the index without the access filter.
 
-    `text` is matched by BM25 and `vector` by cosine similarity; `limit` bounds the passages returned,
-    `candidates` how many each of the two brings into the fusion.
+    `text` is matched by BM25 and `vector` by cosine similarity; `limit` bounds the passages returned, `candidates`
+    how many each ranking brings into the fusion. `preferred` are ids of documents that the question seems to be about.
+    `filters` narrow what is found, and never widen it.
     """
 
     text: str
@@ -24,6 +43,17 @@ class SearchRequest:
     scopes: Sequence[str]
     limit: int = 8
     candidates: int = 60
+    preferred: Sequence[str] = ()
+    filters: Filters = NO_FILTERS
+    weights: Weights = EQUAL
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a chunk stands: the `ordinal`-th of its document."""
+
+    document_id: str
+    ordinal: int
 
 
 class ChunkIndex(ABC):
@@ -56,6 +86,14 @@ class ChunkIndex(ABC):
     @abstractmethod
     def search(self, request: SearchRequest) -> list[Passage]:
         """The best passages that any of `request.scopes` may read, best first, `relevance` in 0..1."""
+
+    @abstractmethod
+    def read(self, places: Sequence[Place], scopes: Sequence[str]) -> list[Chunk]:
+        """The published chunks at these places that any of `scopes` may read, in no order: neighbours."""
+
+    @abstractmethod
+    def catalog(self) -> Catalog:
+        """What there is: every published document with its facts and its access, as it is now; costs no search."""
 
     @abstractmethod
     def documents(self) -> list[IndexedDocument]:

@@ -18,18 +18,22 @@ import qdrant_edge as qdrant
 from pipelines.domain import Chunk, Document, IndexedDocument, Passage, Vector
 from pipelines.errors import SetupFailed, StoreUnavailable
 from pipelines.providers.base import EmbeddingProvider
-from pipelines.stores.base import ChunkIndex, SearchRequest
+from pipelines.stores.base import ChunkIndex, Place, SearchRequest
+from pipelines.stores.catalog import Catalog
 from pipelines.stores.durable import read_json, write_json
 from pipelines.stores.qdrant_edge_change import Change, Journal
 from pipelines.stores.qdrant_edge_points import (
     BM25,
+    CHUNK_FIELDS,
     DENSE,
     FIELDS,
     STAGED,
+    is_any,
     is_equal,
     make_point,
     published,
     published_payload,
+    read_chunk,
     read_indexed_document,
     read_passage,
     readable_by,
@@ -80,6 +84,7 @@ class QdrantEdgeIndex(ChunkIndex):
         self._journal = Journal(folder / "change.json")
         self._shard = _open(folder / "shard", embedding.dimensions)
         self._recover(folder)
+        self._catalog = Catalog(row.document for row in self.documents())
 
     def stage(self, document: Document, chunks: Sequence[Chunk], vectors: Sequence[Vector]) -> None:
         staging = self._staging(document)
@@ -102,6 +107,7 @@ class QdrantEdgeIndex(ChunkIndex):
                 )
             self._make(Change("publish", document.id, staging, published_payload(indexed)))
             del self._stagings[document.id]
+            self._catalog.put(document)
 
     def discard(self, document_id: str) -> None:
         with self._changing:
@@ -114,6 +120,7 @@ class QdrantEdgeIndex(ChunkIndex):
         with self._changing, self._lock:
             if self._count(published(hidden=None, only=is_equal("document_id", document_id))):
                 self._make(Change("access", document_id, payload={"access": list(access)}))
+                self._catalog.set_access(document_id, access)
 
     def remove(self, document_id: str) -> bool:
         of_document = is_equal("document_id", document_id)
@@ -123,10 +130,25 @@ class QdrantEdgeIndex(ChunkIndex):
                 return False
             there = self._count(published(hidden=self._hidden, only=of_document)) > 0
             self._make(Change("remove", document_id))
+            self._catalog.remove(document_id)
         return there
 
     def search(self, request: SearchRequest) -> list[Passage]:
         return [read_passage(point, request.vector) for point in self._read(request)]
+
+    def read(self, places: Sequence[Place], scopes: Sequence[str]) -> list[Chunk]:
+        if not places:
+            return []
+        by_document: dict[str, list[int]] = {}
+        for place in places:
+            by_document.setdefault(place.document_id, []).append(place.ordinal)
+        with self._lock:
+            these = readable_by(scopes, hidden=self._hidden, places=by_document)
+            pages = self._pages(these, CHUNK_FIELDS)
+            return [read_chunk(record.payload or {}) for records in pages for record in records]
+
+    def catalog(self) -> Catalog:
+        return self._catalog
 
     def documents(self) -> list[IndexedDocument]:
         rows: list[IndexedDocument] = []
@@ -146,19 +168,29 @@ class QdrantEdgeIndex(ChunkIndex):
 
     def _read(self, request: SearchRequest) -> list[qdrant.ScoredPoint]:
         """The only function that takes chunks out of the shard; both halves of the search filter by access."""
-        halves: list[tuple[str, Any]] = [
-            (DENSE, request.vector.tolist()),
-            (BM25, self._bm25.embed_query(request.text)),
-        ]
+        dense, bm25 = request.vector.tolist(), self._bm25.embed_query(request.text)
+        weights = request.weights
         with self._lock, _translated():
-            readable = readable_by(request.scopes, hidden=self._hidden)
+            readable = readable_by(request.scopes, hidden=self._hidden, filters=request.filters)
+            rankings: list[tuple[float, str, Any, qdrant.Filter]] = [
+                (weights.dense, DENSE, dense, readable),
+                (weights.bm25, BM25, bm25, readable),
+            ]
+            if request.preferred:
+                preferred = qdrant.Filter(must=[readable, is_any("document_id", request.preferred)])
+                rankings += [
+                    (weights.preferred_dense, DENSE, dense, preferred),
+                    (weights.preferred_bm25, BM25, bm25, preferred),
+                ]
+            made = [ranking for ranking in rankings if ranking[0] > 0]
+            fusion = qdrant.Fusion.Rrf(RRF_K, [weight for weight, *_ in made])
             return self._shard.query(
                 qdrant.QueryRequest(
                     limit=request.limit,
-                    query=qdrant.Fusion.Rrf(RRF_K),  # type: ignore[arg-type]  # the stubs do not make Rrf a Fusion
+                    query=fusion,  # type: ignore[arg-type]  # the stubs do not make Rrf a Fusion
                     prefetches=[
-                        qdrant.Prefetch(request.candidates, qdrant.Query.Nearest(value, using=using), filter=readable)
-                        for using, value in halves
+                        qdrant.Prefetch(request.candidates, qdrant.Query.Nearest(value, using=using), filter=allowed)
+                        for _, using, value, allowed in made
                     ],
                     with_payload=True,
                     with_vector=[DENSE],

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import qdrant_edge as qdrant
 
-from pipelines.domain import Chunk, Document, IndexedDocument, Passage, Vector
+from pipelines.domain import (
+    NO_FILTERS,
+    Chunk,
+    Document,
+    DocumentFacts,
+    Filters,
+    IndexedDocument,
+    Passage,
+    Vector,
+    group_scope,
+)
 
 DENSE, BM25 = "dense", "bm25"
 
 STAGED = "staged"
 """The access scope of a point that is not published. Every scope of a reader has another form, so nobody holds it."""
+
+CHUNK_FIELDS = ["chunk_id", "document_id", "ordinal", "text", "title", "section", "page", "about"]
+"""What a chunk is made of again."""
 
 FIELDS = {
     "access": qdrant.PayloadSchemaType.Keyword,
@@ -40,6 +54,7 @@ def make_point(chunk: Chunk, vector: Vector, *, staging: str, revision: str, bm2
             "title": chunk.title,
             "section": list(chunk.section),
             "page": chunk.page,
+            "about": chunk.about,
             "chunk_id": chunk.id,
         },
     )
@@ -55,6 +70,7 @@ def published_payload(indexed: IndexedDocument) -> dict[str, Any]:
         "media_type": document.media_type,
         "content_hash": document.content_hash,
         "size": document.size,
+        "facts": asdict(document.facts),
         "chunks": indexed.chunks,
         "pages": indexed.pages,
         "indexed_at": indexed.indexed_at,
@@ -73,7 +89,13 @@ def read_passage(point: qdrant.ScoredPoint, question: Vector) -> Passage:
     # Asked for by name, so that it comes as a dictionary; the stubs allow every shape.
     vectors: Any = point.vector
     similarity = float(question @ np.asarray(vectors[DENSE], dtype=np.float32))
-    chunk = Chunk(
+    relevance = min(max(similarity, 0.0), 1.0)
+    return Passage(read_chunk(payload), _document(payload), score=point.score, relevance=relevance)
+
+
+def read_chunk(payload: dict[str, Any]) -> Chunk:
+    """The chunk of a point that came with at least `CHUNK_FIELDS`."""
+    return Chunk(
         id=payload["chunk_id"],
         document_id=payload["document_id"],
         ordinal=payload["ordinal"],
@@ -81,22 +103,48 @@ def read_passage(point: qdrant.ScoredPoint, question: Vector) -> Passage:
         title=payload["title"],
         section=tuple(payload["section"]),
         page=payload["page"],
+        about=payload.get("about", ""),
     )
-    return Passage(chunk, _document(payload), score=point.score, relevance=min(max(similarity, 0.0), 1.0))
 
 
 def is_equal(field: str, value: str | int) -> qdrant.FieldCondition:
     return qdrant.FieldCondition(field, qdrant.MatchValue(value))
 
 
-def readable_by(scopes: Sequence[str], *, hidden: qdrant.Filter | None) -> qdrant.Filter:
-    """The points that a holder of any of `scopes` may read, but for the `hidden` ones."""
-    return qdrant.Filter(must=[qdrant.FieldCondition("access", qdrant.MatchAny(list(scopes)))], must_not=_these(hidden))
+def is_any(field: str, values: Sequence[str]) -> qdrant.FieldCondition:
+    return qdrant.FieldCondition(field, qdrant.MatchAny(list(values)))
+
+
+def readable_by(
+    scopes: Sequence[str],
+    *,
+    hidden: qdrant.Filter | None,
+    filters: Filters = NO_FILTERS,
+    places: Mapping[str, Sequence[int]] | None = None,
+) -> qdrant.Filter:
+    """The points that a holder of any of `scopes` may read, but for the `hidden` ones.
+
+    `filters` and `places`, ordinals by document, narrow that further.
+    """
+    must: list[Any] = [is_any("access", scopes)]
+    if filters.documents:
+        must.append(is_any("document_id", filters.documents))
+    if filters.groups:
+        must.append(is_any("access", [group_scope(group) for group in filters.groups]))
+    at: list[Any] = [
+        qdrant.Filter(must=[is_equal("document_id", document_id), qdrant.FieldCondition("ordinal", _any_of(ordinals))])
+        for document_id, ordinals in (places or {}).items()
+    ]
+    return qdrant.Filter(must=must, should=at or None, must_not=_these(hidden))
 
 
 def published(*, hidden: qdrant.Filter | None, only: qdrant.FieldCondition | None = None) -> qdrant.Filter:
     """The points that are not staged, but for the `hidden` ones."""
     return qdrant.Filter(must=[only] if only else None, must_not=[is_equal("access", STAGED), *(_these(hidden) or [])])
+
+
+def _any_of(ordinals: Sequence[int]) -> qdrant.MatchAny:
+    return qdrant.MatchAny(list(ordinals))
 
 
 def _these(hidden: qdrant.Filter | None) -> list[Any] | None:
@@ -113,4 +161,10 @@ def _document(payload: dict[str, Any]) -> Document:
         content_hash=row["content_hash"],
         size=row["size"],
         access=tuple(payload["access"]),
+        facts=_facts(row.get("facts", {})),
     )
+
+
+def _facts(row: dict[str, Any]) -> DocumentFacts:
+    listed = {name: tuple(row.get(name, ())) for name in ("names", "kinds", "periods")}
+    return DocumentFacts(**listed, dated=row.get("dated", ""))

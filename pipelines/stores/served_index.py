@@ -17,7 +17,8 @@ from pydantic import BaseModel, Field, TypeAdapter
 from pipelines.domain import Chunk, Document, IndexedDocument, Passage, Vector
 from pipelines.errors import StoreUnavailable
 from pipelines.providers.base import EmbeddingProvider
-from pipelines.stores.base import ChunkIndex, SearchRequest
+from pipelines.stores.base import ChunkIndex, Place, SearchRequest
+from pipelines.stores.catalog import Catalog
 from pipelines.stores.generations import Generation
 
 REBUILD_RETRY_S = 30.0
@@ -72,6 +73,12 @@ class ServedIndex(ChunkIndex):
         return bool(self._call("DELETE", f"/documents/{document_id}")["removed"])
 
     def search(self, request: SearchRequest) -> list[Passage]:
+        raise StoreUnavailable("A process beside pipelines does not answer questions: ask pipelines.")
+
+    def read(self, places: Sequence[Place], scopes: Sequence[str]) -> list[Chunk]:
+        raise StoreUnavailable("A process beside pipelines does not answer questions: ask pipelines.")
+
+    def catalog(self) -> Catalog:
         raise StoreUnavailable("A process beside pipelines does not answer questions: ask pipelines.")
 
     def documents(self) -> list[IndexedDocument]:
