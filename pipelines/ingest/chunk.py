@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from pipelines.domain import Block, Chunk, Document, ParsedDocument
+from pipelines.ingest.describe import about
 from pipelines.ingest.formats.table import name_cells
 from pipelines.ingest.window import CountTokens, Window
 
@@ -60,12 +61,12 @@ def chunk_document(
     document: Document, parsed: ParsedDocument, *, count_tokens: CountTokens, max_tokens: int
 ) -> list[Chunk]:
     """Cut a document into chunks, in reading order, whose `context` takes at most `max_tokens`."""
-    window = Window(document.title, count_tokens, max_tokens)
+    window = Window(document.title, about(document), count_tokens, max_tokens)
     chunks: list[Chunk] = []
     for run in _merge_tiny(_runs(parsed.blocks, window), window):
         title, section = window.place(run.section)
         for text in _texts(run.pieces, _limit(window, run.section)):
-            draft = Chunk("", document.id, len(chunks), text, title, section, run.page)
+            draft = Chunk("", document.id, len(chunks), text, title, section, run.page, window.about)
             for chunk in _within(window, draft):
                 chunks.append(_numbered(chunk, len(chunks), document))
     return chunks

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipelines.domain import Chunk, Document
 from pipelines.errors import EmptyDocument
 from pipelines.ingest.chunk import chunk_document
+from pipelines.ingest.describe import describe_document
 from pipelines.ingest.formats import recognise
 from pipelines.ingest.parse import parse_document
 from pipelines.ingest.window import CountTokens
@@ -16,7 +17,7 @@ from pipelines.ingest.window import CountTokens
 
 @dataclass(frozen=True, slots=True)
 class ReadDocument:
-    """A document with its own title and its media type, and its text in chunks.
+    """A document with its own title, its media type and its facts, and its text in chunks.
 
     `pages` is None where the format has none; `unread` are the pages whose text is not in `chunks`.
     """
@@ -34,7 +35,7 @@ def read_document(
     max_tokens: int,
     transcripts: Mapping[int, str] | None = None,
 ) -> ReadDocument:
-    """Recognise, parse and chunk the document in `file`; its arguments and its result can be pickled.
+    """Recognise, parse, describe and chunk the document in `file`; its arguments and its result can be pickled.
 
     `document.media_type` may be what its sender declared, or empty. `transcripts` is the text, as Markdown, of pages
     that were `unread` before; "" says that nothing is on a page.
@@ -47,5 +48,6 @@ def read_document(
         raise EmptyDocument(f"{document.name} is empty.")
     found = recognise(document.name, data, media_type=document.media_type)
     document, parsed = parse_document(replace(document, media_type=found.media_type), data, transcripts=transcripts)
+    document = describe_document(document, parsed)
     chunks = chunk_document(document, parsed, count_tokens=count_tokens, max_tokens=max_tokens)
     return ReadDocument(document, tuple(chunks), parsed.pages, parsed.unread)

@@ -13,6 +13,8 @@ CountTokens = Callable[[str], int]
 
 PLACE_SHARE = 0.5
 """At most this share of the window goes to the title and the section; outer headings are dropped first."""
+ABOUT_TOKENS, ABOUT_SHARE = 24, 8
+"""What stands beside the title about the document takes no more tokens, and no larger part of the window (1/8)."""
 
 TOKEN_CHARS = 16
 """A token never stands for more characters. Tokenizers make one of a word of any length that they do not know."""
@@ -28,13 +30,14 @@ _WORD = re.compile(r"\S+\s*")
 class Window:
     """The budget of one document's chunks. Every text is counted once, in pieces, never as a growing whole."""
 
-    def __init__(self, title: str, count_tokens: CountTokens, max_tokens: int) -> None:
+    def __init__(self, title: str, about: str, count_tokens: CountTokens, max_tokens: int) -> None:
         self._title = title
         self._count_tokens = count_tokens
         self._max_tokens = max_tokens
         self._special = count_tokens("")
         self._counted = lru_cache(REMEMBERED)(self._count)
         self._places: dict[tuple[str, ...], tuple[str, tuple[str, ...]]] = {}
+        self.about = next(self.cut(about, min(ABOUT_TOKENS, max_tokens // ABOUT_SHARE)), "").strip()
 
     def count(self, text: str) -> int:
         """Tokens of the text itself, without the special ones that a whole input takes; far too many for a long one."""
@@ -93,4 +96,4 @@ class Window:
         return title, section
 
     def _place_tokens(self, title: str, section: tuple[str, ...]) -> int:
-        return self.count(" › ".join((title, *section)))
+        return self.count(" › ".join(part for part in (title, self.about, *section) if part))
