@@ -50,7 +50,7 @@ HEADINGS = {
 }
 
 
-def set_pdf(source: Source, *, password: str | None = None) -> bytes:
+def set_pdf(source: Source, *, publisher: str = COMPANY, password: str | None = None) -> bytes:
     """Return the document as PDF, the same bytes every time; with a password it opens with that only."""
     _register_fonts()
     pages = 0
@@ -59,8 +59,10 @@ def set_pdf(source: Source, *, password: str | None = None) -> bytes:
         nonlocal pages
         pages = canvas.getPageNumber()
 
-    _build(source, on_page=count, password=None)
-    return _build(source, on_page=lambda canvas, _: _frame_page(canvas, source, pages), password=password)
+    _build(source, publisher, on_page=count, password=None)
+    return _build(
+        source, publisher, on_page=lambda canvas, _: _frame_page(canvas, source, publisher, pages), password=password
+    )
 
 
 def _register_fonts() -> None:
@@ -69,14 +71,16 @@ def _register_fonts() -> None:
     pdfmetrics.registerFontFamily("Vera", normal="Vera", bold="Vera-Bold", italic="Vera-Italic")
 
 
-def _build(source: Source, *, on_page: Callable[[Canvas, BaseDocTemplate], None], password: str | None) -> bytes:
+def _build(
+    source: Source, publisher: str, *, on_page: Callable[[Canvas, BaseDocTemplate], None], password: str | None
+) -> bytes:
     buffer = io.BytesIO()
     encryption = StandardEncryption(password, ownerPassword=f"{password}-owner", strength=128) if password else None
     document = BaseDocTemplate(
         buffer,
         pagesize=A4,
         title=source.title,
-        author=COMPANY,
+        author=publisher,
         subject=source.reference,
         invariant=1,
         encrypt=encryption,
@@ -89,13 +93,13 @@ def _build(source: Source, *, on_page: Callable[[Canvas, BaseDocTemplate], None]
     return buffer.getvalue()
 
 
-def _frame_page(canvas: Canvas, source: Source, pages: int) -> None:
+def _frame_page(canvas: Canvas, source: Source, publisher: str, pages: int) -> None:
     top, bottom, right = A4[1] - 15 * mm, 12 * mm, A4[0] - MARGIN
     canvas.saveState()
     canvas.setFont("Vera", 7.6)
     canvas.setFillColor(colors.HexColor("#5a6b78"))
     canvas.setStrokeColor(colors.HexColor("#b9c6cf"))
-    canvas.drawString(MARGIN, top, COMPANY)
+    canvas.drawString(MARGIN, top, publisher)
     canvas.drawRightString(right, top, _ligated(source.title))
     canvas.line(MARGIN, top - 2 * mm, right, top - 2 * mm)
     canvas.drawString(MARGIN, bottom, _ligated(source.reference))

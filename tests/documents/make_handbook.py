@@ -1,9 +1,10 @@
-"""Writes the PDF and DOCX files of the handbook from `sources/`, and the damaged files in `broken/`.
+"""Writes the PDF and DOCX files of the handbook and the clinic from their sources, and the damaged files in `broken/`.
 
     python tests/documents/make_handbook.py            write them
     python tests/documents/make_handbook.py --check    say which committed files differ; exit 1 if any does
 
-`sources/x.pdf.md` becomes `handbook/x.pdf`. The Markdown, text and HTML files in `handbook/` are written by hand.
+`sources/x.pdf.md` becomes `handbook/x.pdf`, `clinic-sources/x.pdf.md` becomes `clinic/x.pdf`. All other files in
+`handbook/` and `clinic/` are written by hand.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from handbook_source import Source, read_source
 
 HERE = Path(__file__).parent
 PASSWORD = "spring-tide"
+CLINIC = "Lindmoor Clinics"
 
 
 def main() -> int:
@@ -36,7 +38,7 @@ def main() -> int:
 
 def stale_files() -> dict[Path, bytes]:
     """The generated files that are missing or not what `sources/` says now, with what they should be."""
-    files = {**_handbook(), **_broken()}
+    files = {**_handbook(), **_clinic(), **_broken()}
     return {path: data for path, data in files.items() if not path.is_file() or path.read_bytes() != data}
 
 
@@ -45,6 +47,13 @@ def _handbook() -> dict[Path, bytes]:
     return {
         HERE / "handbook" / path.relative_to(sources).with_suffix(""): _set(path)
         for path in sorted(sources.rglob("*.md"))
+    }
+
+
+def _clinic() -> dict[Path, bytes]:
+    return {
+        HERE / "clinic" / path.stem: set_pdf(read_source(path.read_text(encoding="utf-8")), publisher=CLINIC)
+        for path in sorted((HERE / "clinic-sources").glob("*.md"))
     }
 
 
