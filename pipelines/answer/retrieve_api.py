@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from pipelines.answer.read_request import Limits, read_body
+from pipelines.answer.read_request import Limits, Many, bounded_question, read_body
 from pipelines.answer.retrieve import Retrieval, Retriever
 from pipelines.answer.sources import to_source
-from pipelines.domain import Message, Passage, Question, User
-from pipelines.errors import EmptyQuestion
+from pipelines.domain import Filters, Message, Passage, Question, User
+
+Id = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Ids = Annotated[list[Id], Field(max_length=1000)]
 
 
 class _Turn(BaseModel):
@@ -25,28 +27,35 @@ class _Turn(BaseModel):
 
 
 class _User(BaseModel):
-    id: str = Field(default="", max_length=200)
-    groups: list[str] = Field(default=[], max_length=1000)
+    id: Id = ""
+    groups: Ids = []
+
+
+class _Filters(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    documents: Ids = Field(default=[], description="Ids; only these documents are searched")
+    groups: Ids = Field(default=[], description="Group ids; only what was opened to one of these is searched")
 
 
 class RetrieveBody(BaseModel):
     """What the workflow sends: the body it received from the gateway, as the operator left it."""
 
-    question: str = Field(max_length=1_000_000)
-    history: list[_Turn] = []
+    question: str
+    history: Many[_Turn] = []
     user: _User = _User()
+    filters: _Filters | None = Field(default=None, description="Narrow the search; an empty list does not")
     request_id: str = Field(default="", max_length=100)
     execution_id: str = Field(default="", max_length=100, description="Given back, so that the gateway can stop it")
     limit: int | None = Field(default=None, ge=1, le=50)
 
-    def as_question(self) -> Question:
-        if not self.question.strip():
-            raise EmptyQuestion("The question is empty; write what you want to know.")
-        return Question(
-            text=self.question,
-            user=User(id=self.user.id, groups=tuple(self.user.groups)),
-            history=tuple(Message(role=turn.role, content=turn.content) for turn in self.history),
-        )
+    def as_question(self, limits: Limits) -> Question:
+        """The question with its history; raises `EmptyQuestion` or `RequestTooLarge`."""
+        user = User(id=self.user.id, groups=tuple(self.user.groups))
+        history = [Message(role=turn.role, content=turn.content) for turn in self.history]
+        wanted = self.filters or _Filters()
+        filters = Filters(documents=tuple(wanted.documents), groups=tuple(wanted.groups))
+        return bounded_question(self.question, history, user, limits, filters)
 
 
 def retrieve_api(retriever: Retriever, authorize: Callable[[Request], None], limits: Limits) -> APIRouter:
@@ -57,7 +66,7 @@ def retrieve_api(retriever: Retriever, authorize: Callable[[Request], None], lim
     async def retrieve(request: Request) -> dict[str, Any]:
         authorize(request)
         body = await read_body(request, RetrieveBody, limits)
-        found = await retriever.retrieve(body.as_question(), limit=body.limit)
+        found = await retriever.retrieve(body.as_question(limits), limit=body.limit)
         return _render(found, body)
 
     return api
