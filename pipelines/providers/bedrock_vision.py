@@ -7,14 +7,14 @@ from io import BytesIO
 from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING
 
-from botocore import exceptions as aws
 from botocore.config import Config
 from PIL import Image
 
-from pipelines.errors import Busy, DeadlineExceeded, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
+from pipelines.errors import ModelFailed, RaglineError
 from pipelines.providers.base import VisionProvider
+from pipelines.providers.bedrock_errors import BedrockCall
 from pipelines.providers.page_prompt import MAX_TOKENS, PROMPT, endless, page_text
-from pipelines.stores.aws import AWS_ERRORS, NO_CREDENTIALS, code_of
+from pipelines.stores.aws import AWS_ERRORS, NO_CREDENTIALS
 
 if TYPE_CHECKING:
     from types_boto3_bedrock_runtime.client import BedrockRuntimeClient
@@ -24,20 +24,7 @@ if TYPE_CHECKING:
 MAX_IMAGE_BYTES = 3_750_000
 """Of one image in a Converse request: https://docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference.html"""
 
-_BUSY = frozenset({"ThrottlingException", "ServiceUnavailableException", "ModelNotReadyException"})
-_BAD_KEY = frozenset(
-    {
-        *(
-            "ExpiredToken",
-            "ExpiredTokenException",
-            "RequestExpired",
-            "InvalidClientTokenId",
-            "InvalidSignatureException",
-        ),
-        *("UnrecognizedClientException", "IncompleteSignature", "MissingAuthenticationTokenException"),
-    }
-)
-_NOT_FOR_PAGES = re.compile(r"model identifier|on-demand throughput|support the image", re.IGNORECASE)
+_UNFIT = ("model identifier", "on-demand throughput", "support the image")
 """What Bedrock calls invalid about the model, rather than about the page."""
 
 _PROFILE = re.compile(r"(?:global|us|us-gov|eu|apac|jp|au|ca|sa|me|af|il)\.(?P<model>[^.]+\..+)")
@@ -114,45 +101,17 @@ class BedrockVision(VisionProvider):
             return self._opened
 
     def _translated(self, error: Exception) -> RaglineError:
-        if isinstance(error, aws.ClientError):
-            return self._from_code(error)
-        if isinstance(error, aws.NoRegionError):
-            return ModelUnavailable("No AWS region is set for Bedrock: set AWS_REGION.")
         if isinstance(error, NO_CREDENTIALS):
             self._opened = None  # the client would never look for credentials again
-            return ModelUnavailable(
-                "There are no valid AWS credentials for Bedrock; give this process a role or a key."
-            )
-        if isinstance(error, aws.ReadTimeoutError):
-            return DeadlineExceeded(f"{self._model} took more than {self._timeout_s:g} s for a page.")
-        if isinstance(error, aws.ConnectionError):
-            return ModelUnavailable(
-                f"Bedrock cannot be reached in {self._region}; check AWS_REGION and the way out of this network."
-            )
-        if isinstance(error, aws.HTTPClientError):
-            return ModelFailed(f"The connection to Bedrock broke while {self._model} was answering.")
-        if isinstance(error, aws.BotoCoreError):
-            return ModelUnavailable(f"Bedrock cannot be asked as AWS is configured here: {str(error).rstrip('.')}.")
-        return ModelFailed(f"Bedrock sent something for {self._model} that is not its protocol.")
-
-    def _from_code(self, error: aws.ClientError) -> RaglineError:
-        code, said = code_of(error), str(error.response.get("Error", {}).get("Message", "")).rstrip(".")
-        if code == "AccessDeniedException":
-            return ModelUnavailable(
-                f"AWS does not let us use {self._model}: allow bedrock:InvokeModel on {' and '.join(self._resources())}"
-                f", and see that Bedrock's console offers the model ({said})."
-            )
-        if code in _BAD_KEY:
-            return ModelUnavailable(
-                f"AWS refuses the credentials for Bedrock ({said}); sign in again or renew the key."
-            )
-        if code in _BUSY:
-            return Busy(f"Bedrock is busy: {said}.", retry_after=_retry_after(error))
-        if code == "ModelTimeoutException":
-            return DeadlineExceeded(f"{self._model} took too long for a page: {said}.")
-        if code == "ResourceNotFoundException" or (code == "ValidationException" and _NOT_FOR_PAGES.search(said)):
-            return UnknownModel(f"Bedrock cannot read pages with {self._model} in {self._region}: {said}.")
-        return ModelFailed(f"Bedrock failed to run {self._model}: {said or code}.")
+        return BedrockCall(
+            model=self._model,
+            job="read pages",
+            piece="a page",
+            region=self._region,
+            timeout_s=self._timeout_s,
+            allow=f"bedrock:InvokeModel on {' and '.join(self._resources())}",
+            unfit=_UNFIT,
+        ).error(error)
 
     def _resources(self) -> list[str]:
         """The ARNs that a role needs for this model: a profile's own, and its model's in every region it may run in."""
@@ -175,8 +134,3 @@ def _within_limit(image: bytes) -> tuple[bytes, ImageFormatType]:
     with Image.open(BytesIO(image)) as page:
         page.convert("RGB").save(smaller, "JPEG", quality=85)
     return smaller.getvalue(), "jpeg"
-
-
-def _retry_after(error: aws.ClientError) -> float | None:
-    value = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
-    return float(value) if value.isdecimal() else None

