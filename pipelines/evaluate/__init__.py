@@ -1,0 +1,1 @@
+"""Measures retrieval on any folder of documents: questions → index → run → score → compare → report, plot."""

@@ -1,0 +1,103 @@
+"""`ragline eval`: measures retrieval over any folder of documents, and compares two such measurements."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from pipelines.command_settings import read_settings
+from pipelines.errors import SetupFailed
+from pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from pipelines.evaluate.results import Results
+
+app = typer.Typer(no_args_is_help=True, help="Measure retrieval on documents and questions of your own.")
+console = Console(markup=False, emoji=False, highlight=False)
+
+Half = Literal["develop", "report", "all"]
+NEEDED = ("ir_measures", "scipy", "matplotlib")
+
+
+@app.command()
+def run(
+    folder: Annotated[Path, typer.Argument(help="A folder of documents")],
+    questions: Annotated[Path, typer.Option(help="Questions with their right pages: .json, .jsonl or .csv")],
+    out: Annotated[Path | None, typer.Option(help="Where results.json and results.svg go")] = None,
+    half: Annotated[Half, typer.Option(help="A fixed half of the questions: one to tune with, one to report")] = "all",
+    ablations: Annotated[str, typer.Option(help="Which, with commas")] = "bm25,dense,hybrid,understand",
+    limit: Annotated[int, typer.Option(min=1, max=50, help="Passages a question")] = 20,
+    anew: Annotated[bool, typer.Option(help="Build the index again, although it was kept")] = False,
+    fail_below: Annotated[
+        list[str] | None, typer.Option(help="Exit code 1 when a measure is lower, as in page_hit@5=0.95")
+    ] = None,
+) -> None:
+    """Ask every question, and show how often retrieval finds the right page, part by part."""
+    _require_extra()
+    results = _evaluate(folder, questions, half, ablations, limit, anew=anew)
+    _write(results, out)
+
+
+def _evaluate(folder: Path, file: Path, half: Half, ablations: str, limit: int, *, anew: bool) -> Results:
+    from pipelines.answer.retrieve import Retriever
+    from pipelines.bootstrap_documents import ingest_path, load_configured_embedding, recipe
+    from pipelines.evaluate.ablations import chosen
+    from pipelines.evaluate.build_index import open_folder_index
+    from pipelines.evaluate.questions import read_questions
+    from pipelines.evaluate.run import Evaluation, evaluate
+
+    settings = read_settings(Settings)
+    evaluation = Evaluation(folder, file, half, chosen(ablations), limit)
+    read = read_questions(file)
+    embedding = load_configured_embedding(settings)
+    count = settings.ingest_workers or os.cpu_count() or 1
+    with _bars() as bars:
+        bar = bars.add_task("reading", total=None)
+
+        def show(done: int, total: int, name: str) -> None:
+            bars.update(bar, total=total, completed=done, description=name[:60])
+
+        with open_folder_index(
+            folder,
+            kept_in=settings.state_dir / "eval",
+            embedding=embedding,
+            recipe=recipe(embedding),
+            path=lambda: ingest_path(settings, count),
+            anew=anew,
+            report=show,
+        ) as index:
+            retriever = Retriever(index, limit=settings.retrieve_limit)
+            return asyncio.run(evaluate(evaluation, read, index, retriever, report=show))
+
+
+def _write(results: Results, out: Path | None) -> None:
+    from pipelines.evaluate.report import report
+    from pipelines.evaluate.results import write_results
+
+    console.print(report(results))
+    if out is not None:
+        write_results(results, out / "results.json")
+        console.print(f"\nwrote {out / 'results.json'}", soft_wrap=True)
+
+
+def _require_extra() -> None:
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SetupFailed(f"`ragline eval` needs {missing[0]}: install this package with its extra `eval`.")
+
+
+def _bars() -> Progress:
+    return Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=console,
+        transient=True,
+    )
