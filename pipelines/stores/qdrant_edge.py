@@ -18,29 +18,22 @@ import qdrant_edge as qdrant
 from pipelines.domain import Chunk, Document, IndexedDocument, Passage, Vector
 from pipelines.errors import SetupFailed, StoreUnavailable
 from pipelines.providers.base import EmbeddingProvider
-from pipelines.stores.base import ChunkIndex, Place, SearchRequest
+from pipelines.stores.base import ChunkIndex, Place, SearchRequest, spread
 from pipelines.stores.catalog import Catalog
 from pipelines.stores.durable import read_json, write_json
-from pipelines.stores.qdrant_edge_change import Change, Journal
-from pipelines.stores.qdrant_edge_points import (
+from pipelines.stores.payload import (
     BM25,
     CHUNK_FIELDS,
     DENSE,
-    FIELDS,
+    RRF_K,
     STAGED,
-    is_any,
-    is_equal,
-    make_point,
-    published,
     published_payload,
     read_chunk,
     read_indexed_document,
     read_passage,
-    readable_by,
 )
-
-RRF_K = 60
-"""The usual constant of reciprocal rank fusion (Cormack et al. 2009)."""
+from pipelines.stores.qdrant_edge_change import Change, Journal
+from pipelines.stores.qdrant_edge_points import FIELDS, is_any, is_equal, make_point, published, readable_by
 
 STEP = 256
 """Points in one call that writes: 5 to 10 ms, during which nothing else in this process runs."""
@@ -176,11 +169,11 @@ class QdrantEdgeIndex(ChunkIndex):
                 (weights.dense, DENSE, dense, readable),
                 (weights.bm25, BM25, bm25, readable),
             ]
-            if request.preferred:
-                preferred = qdrant.Filter(must=[readable, is_any("document_id", request.preferred)])
+            for preferred in spread(request.preferred):
+                within = qdrant.Filter(must=[readable, is_any("document_id", preferred)])
                 rankings += [
-                    (weights.preferred_dense, DENSE, dense, preferred),
-                    (weights.preferred_bm25, BM25, bm25, preferred),
+                    (weights.preferred_dense, DENSE, dense, within),
+                    (weights.preferred_bm25, BM25, bm25, within),
                 ]
             made = [ranking for ranking in rankings if ranking[0] > 0]
             fusion = qdrant.Fusion.Rrf(RRF_K, [weight for weight, *_ in made])

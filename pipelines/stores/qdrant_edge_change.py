@@ -9,7 +9,8 @@ from typing import Any, Literal
 import qdrant_edge as qdrant
 
 from pipelines.stores.durable import read_json, write_json
-from pipelines.stores.qdrant_edge_points import STAGED, is_equal
+from pipelines.stores.payload import STAGED
+from pipelines.stores.qdrant_edge_points import is_equal
 
 _STAGED = is_equal("access", STAGED)
 

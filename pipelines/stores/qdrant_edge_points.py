@@ -1,34 +1,14 @@
-"""What the embedded index keeps of a chunk and its document, and the filters that find it: points in, passages out."""
+"""What the embedded index makes of a chunk, and the filters that find it: points of its engine."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import qdrant_edge as qdrant
 
-from pipelines.domain import (
-    NO_FILTERS,
-    Chunk,
-    Document,
-    DocumentFacts,
-    Filters,
-    IndexedDocument,
-    Passage,
-    Vector,
-    group_scope,
-)
-
-DENSE, BM25 = "dense", "bm25"
-
-STAGED = "staged"
-"""The access scope of a point that is not published. Every scope of a reader has another form, so nobody holds it."""
-
-CHUNK_FIELDS = ["chunk_id", "document_id", "ordinal", "text", "title", "section", "page", "about"]
-"""What a chunk is made of again."""
+from pipelines.domain import NO_FILTERS, Chunk, Filters, Vector, group_scope
+from pipelines.stores.payload import BM25, DENSE, STAGED, point_id, staged_payload
 
 FIELDS = {
     "access": qdrant.PayloadSchemaType.Keyword,
@@ -40,70 +20,11 @@ FIELDS = {
 
 
 def make_point(chunk: Chunk, vector: Vector, *, staging: str, revision: str, bm25: qdrant.Bm25) -> qdrant.Point:
-    """A staged point. Its id is its own in every staging, so that staging never touches what is published."""
+    """A staged point."""
     return qdrant.Point(
-        str(uuid.uuid5(uuid.UUID(staging), chunk.id)),
+        point_id(staging, chunk),
         {DENSE: vector.tolist(), BM25: bm25.embed_document(chunk.context)},
-        {
-            "access": [STAGED],
-            "staging": staging,
-            "document_id": chunk.document_id,
-            "revision": revision,
-            "ordinal": chunk.ordinal,
-            "text": chunk.text,
-            "title": chunk.title,
-            "section": list(chunk.section),
-            "page": chunk.page,
-            "about": chunk.about,
-            "chunk_id": chunk.id,
-        },
-    )
-
-
-def published_payload(indexed: IndexedDocument) -> dict[str, Any]:
-    """What publishing adds to every point of a document."""
-    document = indexed.document
-    row = {
-        "id": document.id,
-        "title": document.title,
-        "origin": document.origin,
-        "media_type": document.media_type,
-        "content_hash": document.content_hash,
-        "size": document.size,
-        "facts": asdict(document.facts),
-        "chunks": indexed.chunks,
-        "pages": indexed.pages,
-        "indexed_at": indexed.indexed_at,
-    }
-    return {"access": list(document.access), "document": row}
-
-
-def read_indexed_document(payload: dict[str, Any]) -> IndexedDocument:
-    row = payload["document"]
-    return IndexedDocument(_document(payload), row["chunks"], row["pages"], row["indexed_at"])
-
-
-def read_passage(point: qdrant.ScoredPoint, question: Vector) -> Passage:
-    """The passage of a point that came with its payload and its dense vector."""
-    payload: dict[str, Any] = point.payload or {}
-    # Asked for by name, so that it comes as a dictionary; the stubs allow every shape.
-    vectors: Any = point.vector
-    similarity = float(question @ np.asarray(vectors[DENSE], dtype=np.float32))
-    relevance = min(max(similarity, 0.0), 1.0)
-    return Passage(read_chunk(payload), _document(payload), score=point.score, relevance=relevance)
-
-
-def read_chunk(payload: dict[str, Any]) -> Chunk:
-    """The chunk of a point that came with at least `CHUNK_FIELDS`."""
-    return Chunk(
-        id=payload["chunk_id"],
-        document_id=payload["document_id"],
-        ordinal=payload["ordinal"],
-        text=payload["text"],
-        title=payload["title"],
-        section=tuple(payload["section"]),
-        page=payload["page"],
-        about=payload.get("about", ""),
+        staged_payload(chunk, staging=staging, revision=revision),
     )
 
 
@@ -149,22 +70,3 @@ def _any_of(ordinals: Sequence[int]) -> qdrant.MatchAny:
 
 def _these(hidden: qdrant.Filter | None) -> list[Any] | None:
     return None if hidden is None else [hidden]
-
-
-def _document(payload: dict[str, Any]) -> Document:
-    row = payload["document"]
-    return Document(
-        id=row["id"],
-        title=row["title"],
-        origin=row["origin"],
-        media_type=row["media_type"],
-        content_hash=row["content_hash"],
-        size=row["size"],
-        access=tuple(payload["access"]),
-        facts=_facts(row.get("facts", {})),
-    )
-
-
-def _facts(row: dict[str, Any]) -> DocumentFacts:
-    listed = {name: tuple(row.get(name, ())) for name in ("names", "kinds", "periods")}
-    return DocumentFacts(**listed, dated=row.get("dated", ""))

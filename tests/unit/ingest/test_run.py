@@ -21,8 +21,9 @@ from pipelines.errors import (
 )
 from pipelines.ingest.run import StagedDocument
 from pipelines.stores.generations import Generation
+from pipelines.stores.payload import STAGED
 from pipelines.stores.qdrant_edge import QdrantEdgeIndex
-from pipelines.stores.qdrant_edge_points import STAGED, is_equal
+from pipelines.stores.qdrant_edge_points import is_equal
 from tests.fakes.word_embedding import WordEmbedding
 from tests.unit.ingest import make_documents
 from tests.unit.ingest.conftest import Make

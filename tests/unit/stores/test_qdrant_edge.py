@@ -17,9 +17,9 @@ from pipelines.domain import EVERYONE, Chunk, Document, IndexedDocument
 from pipelines.errors import SetupFailed, StoreUnavailable
 from pipelines.stores import qdrant_edge as adapter
 from pipelines.stores.base import SearchRequest
+from pipelines.stores.payload import published_payload
 from pipelines.stores.qdrant_edge import QdrantEdgeIndex
 from pipelines.stores.qdrant_edge_change import Change, Journal
-from pipelines.stores.qdrant_edge_points import published_payload
 from tests.fakes.word_embedding import WordEmbedding
 
 EMBEDDING = WordEmbedding()
@@ -192,6 +192,7 @@ WRITER = """
 import sys, uuid
 from pathlib import Path
 from pipelines.domain import Chunk, Document, IndexedDocument
+from pipelines.stores.payload import published_payload
 from pipelines.stores.qdrant_edge import QdrantEdgeIndex
 from tests.fakes.word_embedding import WordEmbedding
 
