@@ -48,6 +48,19 @@ class SearchRequest:
     weights: Weights = EQUAL
 
 
+SPREAD = 8
+
+
+def spread(preferred: Sequence[str]) -> list[Sequence[str]]:
+    """The sets of preferred documents that are ranked apart: each alone, so that all are seen, unless they are many.
+
+    In the fusion the first of each ranking meet at the top; more than `SPREAD` documents are one set.
+    """
+    if len(preferred) <= SPREAD:
+        return [[document_id] for document_id in preferred]
+    return [preferred]
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a chunk stands: the `ordinal`-th of its document."""

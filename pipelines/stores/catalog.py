@@ -42,8 +42,12 @@ class Catalog:
             self._documents.pop(document_id, None)
             self.revision += 1
 
+    def snapshot(self) -> tuple[int, tuple[Document, ...]]:
+        """The revision and every document of it, whoever may read them: who uses it has to look at their access."""
+        with self._lock:
+            return self.revision, tuple(self._documents.values())
+
     def readable(self, scopes: Sequence[str]) -> list[Document]:
         """Every document that any of `scopes` may read."""
         held = set(scopes)
-        with self._lock:
-            return [document for document in self._documents.values() if held.intersection(document.access)]
+        return [document for document in self.snapshot()[1] if held.intersection(document.access)]
