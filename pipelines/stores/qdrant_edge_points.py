@@ -51,7 +51,8 @@ def readable_by(
     if filters.documents:
         must.append(is_any("document_id", filters.documents))
     if filters.groups:
-        must.append(is_any("access", [group_scope(group) for group in filters.groups]))
+        # Of the groups named only those of the reader: to whom else a document is open is not for others to know.
+        must.append(is_any("access", [scope for scope in map(group_scope, filters.groups) if scope in scopes]))
     at: list[Any] = [
         qdrant.Filter(must=[is_equal("document_id", document_id), qdrant.FieldCondition("ordinal", _any_of(ordinals))])
         for document_id, ordinals in (places or {}).items()
