@@ -21,6 +21,9 @@ from pipelines.providers.onnx_graph import CARD, DAMAGED, GRAPH, TOKENIZER, Batc
 from pipelines.providers.sentence_transformers import Backend, exported_folder
 from pipelines.providers.token_counter import make_tokenizer
 
+CHARS_PER_TOKEN = 16
+"""No language has tokens as long as that on average: what is longer need not be tokenised to be cut off."""
+
 Forward = Callable[[Batch], npt.NDArray[np.float32]]
 """Runs the whole model on one batch of pairs; its logits, float32 of shape (batch, 1), come out."""
 
@@ -81,7 +84,8 @@ class CrossEncoder(RerankProvider):
 
     def rank(self, question: str, texts: Sequence[str], *, timeout_s: float) -> Sequence[float]:
         deadline = time.monotonic() + timeout_s
-        pairs = self._tokenizer.encode_batch([(question, text) for text in texts])
+        longest = self._card.max_tokens * CHARS_PER_TOKEN
+        pairs = self._tokenizer.encode_batch([(question[:longest], text[:longest]) for text in texts])
         logits = np.zeros(len(texts), dtype=np.float32)
         for batch in batches(pairs):
             # A batch cannot be stopped: it is small, and it is not begun when the time is up.

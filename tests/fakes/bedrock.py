@@ -11,7 +11,7 @@ from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
@@ -75,16 +75,16 @@ class BedrockServer:
         body = orjson.loads(await request.read())
         self.requests += 1
         self.last_model, self.last_request = request.match_info["model"], body
-        refusal = _check_signature(request) or self.refusal or _check(self.last_model, body)
+        refusal = check_signature(request) or self.refusal or _check(self.last_model, body)
         if refusal:
-            return _json({"message": refusal.message}, refusal.status, _error_headers(refusal))
+            return json_response({"message": refusal.message}, refusal.status, error_headers(refusal))
         self.active += 1
         self.most_at_once = max(self.most_at_once, self.active)
         try:
             await asyncio.sleep(self.page_s)
         finally:
             self.active -= 1
-        return _json(self._answer(body))
+        return json_response(self._answer(body))
 
     def _answer(self, body: dict[str, Any]) -> dict[str, Any]:
         images = [part["image"] for message in body["messages"] for part in message["content"] if "image" in part]
@@ -97,21 +97,36 @@ class BedrockServer:
         }
 
 
+class Endpoint(Protocol):
+    """What a fake of one service of Bedrock is."""
+
+    url: str
+
+    def app(self) -> web.Application: ...
+
+
 @asynccontextmanager
 async def running_bedrock() -> AsyncIterator[BedrockServer]:
     """Run a Bedrock endpoint in this event loop, on a free port."""
     server = BedrockServer()
+    async with running(server):
+        yield server
+
+
+@asynccontextmanager
+async def running(server: Endpoint) -> AsyncIterator[None]:
+    """Run an endpoint in this event loop, on a free port, which its `url` then says."""
     runner = web.AppRunner(server.app(), access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        yield server
+        yield
     finally:
         await runner.cleanup()
 
 
-def _check_signature(request: web.Request) -> Refusal | None:
+def check_signature(request: web.Request) -> Refusal | None:
     header = request.headers.get("Authorization")
     if header is None:
         return Refusal(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
@@ -132,13 +147,13 @@ def _check(model: str, body: dict[str, Any]) -> Refusal | None:
     return None
 
 
-def _error_headers(refusal: Refusal) -> dict[str, str]:
+def error_headers(refusal: Refusal) -> dict[str, str]:
     return {
         "x-amzn-errortype": f"{refusal.code}:http://internal.amazon.com/coral/com.amazon.bedrock/"
     } | refusal.headers
 
 
-def _json(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(
         body=orjson.dumps(body), status=status, headers={"Content-Type": "application/json", **(headers or {})}
     )
