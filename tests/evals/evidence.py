@@ -27,7 +27,7 @@ ENOUGH_WORDING = 15.0
 ENOUGH_FIGURES = 5.0
 """The same for figures alone: one of four digits or more on few pages, or two lesser ones."""
 CLOSE = 0.5
-"""Pages that reach this share of the best page's score are right as well: statements repeat discussions."""
+"""Pages that reach this share of the best page are right as well: what a statement says, the discussion repeats."""
 FIGURE_WORTH = {1: 1.0, 2: 1.0, 3: 1.5}
 MOST_WORTH = 2.0
 """How many runs of words a figure weighs, by its digits: a short one stands on a page by chance more easily."""
@@ -92,18 +92,16 @@ def find_evidence(question: str, answer: str, document: str, pages: Sequence[Pag
     answer = _SOURCE.sub(" ", answer)
     figures = _by_figures(question, answer, pages)
     wording = _by_wording(answer, pages)
-    scores = {
-        page: sum(weight for _, weight in figures.get(page, ())) + wording.get(page, (0.0, ""))[0]
-        for page in {
-            *_enough_figures(figures),
-            *(page for page, (weight, _) in wording.items() if weight >= ENOUGH_WORDING),
-        }
+    by_figures = {page: sum(weight for _, weight in held) for page, held in figures.items()}
+    by_both = {page: by_figures.get(page, 0.0) + weight for page, (weight, _) in wording.items()} | {
+        page: weight for page, weight in by_figures.items() if page not in wording
     }
-    best = max(scores.values(), default=0.0)
+    most_figures, most = max(by_figures.values(), default=0.0), max(by_both.values(), default=0.0)
+    right = {page for page, weight in by_figures.items() if weight >= max(ENOUGH_FIGURES, CLOSE * most_figures)}
+    right |= {page for page, weight in by_both.items() if weight >= max(ENOUGH_WORDING, CLOSE * most)}
     return [
-        Evidence(document, page + 1, score, _why(figures.get(page, ()), wording.get(page)))
-        for page, score in sorted(scores.items())
-        if score >= CLOSE * best
+        Evidence(document, page + 1, by_both[page], _why(figures.get(page, ()), wording.get(page)))
+        for page in sorted(right)
     ]
 
 
@@ -118,10 +116,6 @@ def _by_figures(question: str, answer: str, pages: Sequence[PageText]) -> dict[i
             for number in holding:
                 found.setdefault(number, []).append((figure.written, weight))
     return found
-
-
-def _enough_figures(figures: dict[int, list[tuple[str, float]]]) -> list[int]:
-    return [page for page, held in figures.items() if sum(weight for _, weight in held) >= ENOUGH_FIGURES]
 
 
 def _by_wording(answer: str, pages: Sequence[PageText]) -> dict[int, tuple[float, str]]:
@@ -170,7 +164,7 @@ def _forms(written: str) -> Iterator[tuple[str, ...]]:
         yield (number, unit)
     if unit == "billion" and "." in number and len(number.partition(".")[2]) == 3:
         yield (f"{int(digits):,}",)  # exact to the million, as statements in millions have it
-    elif number.endswith(",000"):
+    elif re.fullmatch(r"[\d,]+,\d{3},000", number):
         yield (number,)
         yield (number.removesuffix(",000"),)  # as statements in thousands have it
     elif "," in number or ("." in number and not unit and len(digits) > 2) or (unit == "million" and len(digits) > 2):
