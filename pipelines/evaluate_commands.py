@@ -14,12 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from pipelines.command_settings import read_settings
 from pipelines.errors import SetupFailed
+from pipelines.evaluate_answers_command import app as answers_app
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
     from pipelines.evaluate.results import Results
 
 app = typer.Typer(no_args_is_help=True, help="Measure retrieval on documents and questions of your own.")
+app.add_typer(answers_app)
 console = Console(markup=False, emoji=False, highlight=False)
 
 Half = Literal["develop", "report", "all"]
