@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Measure retrieval on documents and questions of your own.")
 app.add_typer(answers_app)
-console = Console(markup=False, emoji=False, highlight=False)
+# Five measures with their intervals need 100 columns, also where there is no terminal.
+console = Console(markup=False, emoji=False, highlight=False, width=None if sys.stdout.isatty() else 100)
 
 Half = Literal["develop", "report", "all"]
 NEEDED = ("ir_measures", "scipy", "matplotlib")
@@ -43,8 +45,31 @@ def run(
 ) -> None:
     """Ask every question, and show how often retrieval finds the right page, part by part."""
     _require_extra()
+    from pipelines.evaluate.gate import read_floor, too_low
+
+    floors = [read_floor(text) for text in fail_below or []]
     results = _evaluate(folder, questions, half, ablations, limit, anew=anew)
     _write(results, out)
+    problems = list(too_low(results, floors))
+    for problem in problems:
+        console.print(problem, style="red", soft_wrap=True)
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="results.json of one run")],
+    b: Annotated[Path, typer.Argument(help="results.json of another")],
+    ablation: Annotated[str | None, typer.Option(help="Which of each; else the fullest")] = None,
+) -> None:
+    """Say whether run B differs from run A, by a paired bootstrap over the questions that both asked."""
+    _require_extra()
+    from pipelines.evaluate.compare import compare as compare_runs
+    from pipelines.evaluate.report import report_comparison
+    from pipelines.evaluate.results import read_results
+
+    console.print(report_comparison(compare_runs(read_results(a), read_results(b), ablation)))
 
 
 def _evaluate(folder: Path, file: Path, half: Half, ablations: str, limit: int, *, anew: bool) -> Results:
@@ -85,8 +110,12 @@ def _write(results: Results, out: Path | None) -> None:
 
     console.print(report(results))
     if out is not None:
+        from pipelines.evaluate.plot import plot
+
         write_results(results, out / "results.json")
-        console.print(f"\nwrote {out / 'results.json'}", soft_wrap=True)
+        plot(results, out / "results.svg")
+        plot(results, out / "results.png")
+        console.print(f"\nwrote results.json, results.svg and results.png in {out}", soft_wrap=True)
 
 
 def _require_extra() -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import cast
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from pipelines.answer.retrieve import Retriever
-from pipelines.domain import Passage
+from pipelines.answer.retrieve import RetrieveOptions, Retriever
 from pipelines.errors import InvalidRequest
-from pipelines.stores.base import ChunkIndex, SearchRequest, Weights
-from pipelines.stores.generations import Generation
+from pipelines.stores.base import Weights
 
 ABLATIONS: Mapping[str, str] = {
     "bm25": "BM25 only",
@@ -24,10 +21,12 @@ ABLATIONS: Mapping[str, str] = {
 SHIPPED = "understand"
 """What readers get unless a reranker is configured."""
 
-_WEIGHTS = {
-    "bm25": Weights(dense=0, preferred_dense=0, preferred_bm25=0),
-    "dense": Weights(bm25=0, preferred_dense=0, preferred_bm25=0),
-    "hybrid": Weights(preferred_dense=0, preferred_bm25=0),
+_OPTIONS: Mapping[str, RetrieveOptions] = {
+    "bm25": RetrieveOptions(understand=False, rerank=False, weights=Weights(0, 1, 0, 0)),
+    "dense": RetrieveOptions(understand=False, rerank=False, weights=Weights(1, 0, 0, 0)),
+    "hybrid": RetrieveOptions(understand=False, rerank=False, weights=Weights(1, 1, 0, 0)),
+    "understand": RetrieveOptions(rerank=False),
+    "rerank": RetrieveOptions(),
 }
 
 
@@ -35,35 +34,21 @@ def chosen(names: str) -> tuple[str, ...]:
     """The ablations of a list with commas, from the barest to the whole.
 
     Raises:
-        InvalidRequest: one of them is none.
+        InvalidRequest: one of them is none, or there is none.
     """
     wanted = {name.strip() for name in names.split(",") if name.strip()}
     if unknown := sorted(wanted - ABLATIONS.keys()):
         raise InvalidRequest(f"There is no ablation {unknown[0]}: choose from {', '.join(ABLATIONS)}.")
+    if not wanted:
+        raise InvalidRequest(f"No ablation is named: choose from {', '.join(ABLATIONS)}.")
     return tuple(name for name in ABLATIONS if name in wanted)
 
 
 def ablate(retriever: Retriever, name: str) -> Retriever:
     """The retriever without what this ablation leaves out."""
-    if name not in _WEIGHTS:
-        return retriever
-    live = retriever.generations.live
-    index = cast(ChunkIndex, _Weighed(live.index, _WEIGHTS[name]))
-    return replace(retriever, generations=_Fixed(replace(live, index=index)))
+    return replace(retriever, options=_OPTIONS[name])
 
 
-@dataclass(frozen=True, slots=True)
-class _Fixed:
-    live: Generation
-
-
-class _Weighed:
-    def __init__(self, index: ChunkIndex, weights: Weights) -> None:
-        self._index = index
-        self._weights = weights
-
-    def search(self, request: SearchRequest) -> list[Passage]:
-        return self._index.search(replace(request, weights=self._weights))
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._index, name)
+def fullest(names: Sequence[str]) -> str:
+    """Which of some ablations stands for them all: the shipped one, else the last."""
+    return SHIPPED if SHIPPED in names else names[-1]

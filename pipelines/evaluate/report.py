@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from pipelines.evaluate.ablations import ABLATIONS, SHIPPED
+from pipelines.evaluate.ablations import ABLATIONS, SHIPPED, fullest
+from pipelines.evaluate.compare import Change, Comparison
 from pipelines.evaluate.results import Difference, Results, Run, Summary
 from pipelines.evaluate.summarise import ALL, GROUPS
 
 SHOWN = ("page_hit@5", "page_hit@10", "page_RR@10", "page_nDCG@10", "document_hit@5")
+CHANGES = 12
+"""Questions listed that got better, and as many that got worse."""
 COMPARED = ("page_hit@5", "page_hit@10", "page_nDCG@10", "document_hit@5")
 
 
@@ -24,6 +28,24 @@ def report(results: Results) -> RenderableType:
     parts += _groups(results)
     if results.differences:
         parts.append(_differences(results.differences))
+    return Group(*parts)
+
+
+def report_comparison(comparison: Comparison) -> RenderableType:
+    """Every measure with what B has more, whether that is real, and the questions that changed most."""
+    names = ABLATIONS[comparison.ablation_a], ABLATIONS[comparison.ablation_b]
+    table = _table(f"B ({names[1]}) against A ({names[0]}), {comparison.common} questions that both asked", "measure")
+    for name in ("difference", "95 % interval", "p", "questions"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for each in comparison.differences:
+        table.add_row(*_difference_cells(each), _verdict(each))
+    parts: list[RenderableType] = [table]
+    if comparison.judged_otherwise:
+        parts.append(Text(f"\n{comparison.judged_otherwise} more have other right places in B: left out"))
+    for heading, changes in (("better", comparison.better), ("worse", comparison.worse)):
+        if changes:
+            parts.append(_changes(f"{len(changes)} questions got {heading} (rank of the first right place)", changes))
     return Group(*parts)
 
 
@@ -48,17 +70,16 @@ def _about(results: Results) -> Iterator[str]:
 def _ablations(results: Results) -> Table:
     table = _table("Mean with 95 % bootstrap interval; the time of one retrieval", "")
     for measure in SHOWN:
-        table.add_column(measure_name(measure), justify="right")
-    table.add_column("p50 ms", justify="right")
-    table.add_column("p95 ms", justify="right")
+        table.add_column(measure_name(measure), justify="right", no_wrap=True)
+    table.add_column("ms p50/95", justify="right")
     for run in results.runs:
         cells = [_cell(_summary(results, run.ablation, ALL, ALL, measure)) for measure in SHOWN]
-        table.add_row(ABLATIONS[run.ablation], *cells, *_times(run))
+        table.add_row(ABLATIONS[run.ablation], *cells, _times(run))
     return table
 
 
 def _groups(results: Results) -> list[Table]:
-    ablation = _best_known(results)
+    ablation = fullest([run.ablation for run in results.runs])
     tables = []
     for group in GROUPS:
         values = sorted({summary.value for summary in results.summaries if summary.group == group})
@@ -82,11 +103,11 @@ def _differences(differences: Sequence[Difference]) -> Table:
         table.add_column(name, justify="left" if name == "measure" else "right")
     for each in differences:
         if each.measure in COMPARED:
-            table.add_row(ABLATIONS[each.worse], *difference_cells(each))
+            table.add_row(ABLATIONS[each.worse], *_difference_cells(each))
     return table
 
 
-def difference_cells(each: Difference) -> tuple[str, Text, str, str, str]:
+def _difference_cells(each: Difference) -> tuple[str, Text, str, str, str]:
     """Measure, difference, interval, p and number of questions."""
     style = ("green" if each.difference > 0 else "red") if each.is_real else ""
     return (
@@ -98,9 +119,21 @@ def difference_cells(each: Difference) -> tuple[str, Text, str, str, str]:
     )
 
 
-def _best_known(results: Results) -> str:
-    names = [run.ablation for run in results.runs]
-    return SHIPPED if SHIPPED in names else names[-1]
+def _verdict(each: Difference) -> Text:
+    if each.is_real:
+        return Text("better", style="green") if each.difference > 0 else Text("worse", style="red")
+    return Text(f"no difference that {each.n} questions could show", style="dim")
+
+
+def _changes(title: str, changes: Sequence[Change]) -> Table:
+    table = _table(title, "A")
+    table.add_column("B", no_wrap=True)
+    table.add_column("question", no_wrap=True, overflow="ellipsis")
+    for change in changes[:CHANGES]:
+        table.add_row(str(change.before or "-"), str(change.after or "-"), change.text)
+    if len(changes) > CHANGES:
+        table.add_row("", "", f"and {len(changes) - CHANGES} more")
+    return table
 
 
 def _summary(results: Results, ablation: str, group: str, value: str, measure: str) -> Summary | None:
@@ -119,16 +152,17 @@ def _cell(summary: Summary | None) -> Text:
 
 
 def _short(value: float) -> str:
-    return f"{value:.2f}".removeprefix("0")
+    # Two digits, and 1 where there are none, so that five measures fit a terminal.
+    return f"{value:.2f}".removeprefix("0").replace("1.00", "1")
 
 
-def _times(run: Run) -> tuple[str, str]:
+def _times(run: Run) -> str:
     times = sorted(question.ms for question in run.questions)
     if not times:
-        return "-", "-"
-    p95 = times[min(len(times) - 1, int(0.95 * len(times)))]
-    return f"{statistics.median(times):.0f}", f"{p95:.0f}"
+        return "-"
+    return f"{statistics.median(times):.0f} / {times[math.ceil(0.95 * len(times)) - 1]:.0f}"
 
 
 def _table(title: str, first: str) -> Table:
-    return Table(first, title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    first_column = Column(first, no_wrap=True)
+    return Table(first_column, title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False)
