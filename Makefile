@@ -21,7 +21,7 @@ INSTALL := $(UV) pip install --quiet --python $(ENV)/bin/python --no-deps
 IF_INSTALLED = @test -x $(RAGLINE) || { echo "Nothing is installed here yet, so nothing is running."; exit 0; };
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs demo test lint fix bench bench-ingest lock clean python
+.PHONY: help up down status logs demo test lint fix bench bench-ingest bench-retrieval lock clean python
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-12s %s\n", $$1, $$2 }'
@@ -61,6 +61,9 @@ bench: $(ENV)/.dev ## first token and answers per second: the model alone, throu
 
 bench-ingest: $(ENV)/.dev ## ingestion stage by stage beside its limits, and whether it keeps what is promised
 	@$(ENV)/bin/python -m tests.bench.ingest --state-dir $(STATE_DIR)
+
+bench-retrieval: $(ENV)/.dev ## how fast passages are found, in how much memory, and beside Open WebUI's own retrieval
+	@$(ENV)/bin/python -m tests.bench.retrieval --state-dir $(STATE_DIR)
 
 clean: down ## remove what was installed; documents, chats and workflows stay
 	@rm -rf $(STATE_DIR)/env $(STATE_DIR)/models .mypy_cache .ruff_cache .pytest_cache .hypothesis

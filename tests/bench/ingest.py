@@ -11,7 +11,6 @@ servers that stand in for a model or for S3 are not part of it.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import signal
 import sys
@@ -23,14 +22,15 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-import psutil
 from rich.console import Console
 
 from pipelines.providers.sentence_transformers import prepare_model
 from tests.bench import ingest_bars as bars
 from tests.bench import ingest_tables as tables
+from tests.bench.child import CHECKOUT
+from tests.bench.figures import write_figures
 from tests.bench.ingest_bars import Bar
-from tests.bench.ingest_children import CHECKOUT, Bench, fill_bucket, fill_folder, model_server
+from tests.bench.ingest_children import Bench, fill_bucket, fill_folder, model_server
 from tests.bench.ingest_results import EmbedderAlone, Line, Look, Many, OneDocument, ParserAlone, Plan
 from tests.bench.ingest_scenarios import VISION_PARALLEL
 from tests.bench.make_pdfs import born_digital_pdf, pages_with_text, scanned_pdf, small_documents
@@ -171,7 +171,8 @@ def main() -> None:
                 TABLES[table](run)
                 console.print()
     console.print(tables.of_bars(run.bars))
-    _write(state / "bench" / "ingest.json", run, time.perf_counter() - began)
+    file = state / "bench" / "ingest.json"
+    console.print(write_figures(file, time.perf_counter() - began, run.bars, run.bench.results))
     sys.exit(0 if all(bar.met for bar in run.bars) else 1)
 
 
@@ -183,15 +184,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--reports", type=Path, default=REPORTS, help="a folder of PDFs")
     parser.add_argument("--state-dir", type=Path, default=Path(".ragline"), help="holds the exported embedding model")
     return parser.parse_args()
-
-
-def _write(file: Path, run: Run, seconds: float) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    machine = f"{psutil.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GB; {time.strftime('%Y-%m-%d')}"
-    missed = [bar.about for bar in run.bars if not bar.met]
-    content = {"machine": machine, "seconds": seconds, "missed": missed, "runs": run.bench.results}
-    file.write_text(json.dumps(content, indent=1), "utf-8")
-    console.print(f"\nMeasured in {seconds:.0f} s on {machine}. All figures: {file}")
 
 
 if __name__ == "__main__":

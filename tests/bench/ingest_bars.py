@@ -28,8 +28,8 @@ def born_digital(runs: Sequence[OneDocument]) -> list[Bar]:
     """50 pages with text: the median of the times, the worst of the rest."""
     seconds, peak_mb = median(run.seconds for run in runs), max(run.peak_mb for run in runs)
     return [
-        _most("50 born-digital pages", seconds, BORN_DIGITAL_S, "s"),
-        _most("its peak memory", peak_mb, MEMORY_MB, "MB"),
+        at_most("50 born-digital pages", seconds, BORN_DIGITAL_S, "s"),
+        at_most("its peak memory", peak_mb, MEMORY_MB, "MB"),
         _found("all its pages are indexed and it is found", runs),
     ]
 
@@ -37,9 +37,9 @@ def born_digital(runs: Sequence[OneDocument]) -> list[Bar]:
 def scanned(runs: Sequence[OneDocument], loads: Sequence[int], at_once: Sequence[int], parallel: int) -> list[Bar]:
     """50 pages that are images, read by a model of 5 s a page."""
     return [
-        _most("50 scanned pages", median(run.seconds for run in runs), SCANNED_S, "s"),
-        _exactly("model loads", max(loads), 1),
-        _most("pages at the model at once", max(at_once), parallel, ""),
+        at_most("50 scanned pages", median(run.seconds for run in runs), SCANNED_S, "s"),
+        exactly("model loads", max(loads), 1),
+        at_most("pages at the model at once", max(at_once), parallel, ""),
         _found("it is found", runs),
     ]
 
@@ -49,37 +49,39 @@ def reports(many: Many, with_text: Mapping[str, set[int]]) -> list[Bar]:
     held = {line.name: set(line.held) for line in many.lines}
     lost = sum(len(pages - held.get(name, set())) for name, pages in with_text.items())
     return [
-        _exactly("reports indexed", sum(line.state == "ready" for line in many.lines), len(with_text)),
-        _exactly("pages with text that no chunk names", lost, 0),
+        exactly("reports indexed", sum(line.state == "ready" for line in many.lines), len(with_text)),
+        exactly("pages with text that no chunk names", lost, 0),
     ]
 
 
 def unchanged(kind: str, look: Look, registry_writes: int, expected: int) -> list[Bar]:
     """A second look at an unchanged source."""
     return [
-        _most(f"second look at an unchanged {kind}", look.seconds, LOOK_S, "s"),
-        _exactly(f"documents of the {kind} found unchanged", look.unchanged, expected),
-        _exactly(f"writes to the registry, {kind}", registry_writes, 0),
-        _exactly(f"writes to the index, {kind}", look.index_updates + look.files_changed, 0),
+        at_most(f"second look at an unchanged {kind}", look.seconds, LOOK_S, "s"),
+        exactly(f"documents of the {kind} found unchanged", look.unchanged, expected),
+        exactly(f"writes to the registry, {kind}", registry_writes, 0),
+        exactly(f"writes to the index, {kind}", look.index_updates + look.files_changed, 0),
     ]
 
 
 def rebuilt(many: Many, expected: int) -> list[Bar]:
     """A new index from the source."""
     return [
-        _exactly("documents after the index was deleted", sum(line.state == "ready" for line in many.lines), expected),
-        _exactly("questions that find their document again", many.found, many.checked),
+        exactly("documents after the index was deleted", sum(line.state == "ready" for line in many.lines), expected),
+        exactly("questions that find their document again", many.found, many.checked),
     ]
 
 
-def _most(about: str, measured: float, allowed: float, unit: str) -> Bar:
+def at_most(about: str, measured: float, allowed: float, unit: str) -> Bar:
+    """A promise that something is no more than so much."""
     shown = f"{measured:.1f}" if isinstance(measured, float) else f"{measured}"
     return Bar(about, f"{shown} {unit}".strip(), f"at most {allowed:g} {unit}".strip(), measured <= allowed)
 
 
-def _exactly(about: str, measured: int, wanted: int) -> Bar:
+def exactly(about: str, measured: int, wanted: int) -> Bar:
+    """A promise that something is just so many."""
     return Bar(about, str(measured), str(wanted), measured == wanted)
 
 
 def _found(about: str, runs: Sequence[OneDocument]) -> Bar:
-    return _exactly(about, sum(run.found for run in runs), len(runs))
+    return exactly(about, sum(run.found for run in runs), len(runs))

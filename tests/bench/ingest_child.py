@@ -7,27 +7,19 @@ interrupted leaves nothing behind.
 from __future__ import annotations
 
 import json
-import os
-import sys
-import threading
 from dataclasses import asdict
 
 # A reading process imports the main module of the one that starts it, which in the product is the command.
 import pipelines.cli  # noqa: F401
+from tests.bench.child import read_plan
 from tests.bench.ingest_results import Plan
 
 
 def main() -> None:
     from tests.bench.ingest_scenarios import SCENARIOS  # late: a reading process has no use for it
 
-    plan = Plan(**json.loads(sys.stdin.readline()))
-    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    plan = Plan(**read_plan())
     print(json.dumps(asdict(SCENARIOS[plan.scenario](plan))), flush=True)
-
-
-def _end_with_stdin() -> None:
-    sys.stdin.read()
-    os._exit(1)
 
 
 if __name__ == "__main__":

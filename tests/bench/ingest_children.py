@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,17 +17,11 @@ from moto.s3.models import s3_backends
 from psycopg.conninfo import conninfo_to_dict
 
 from pipelines.native.postgres import ServerUrl
-from pipelines.settings import inherited_environment
+from tests.bench.child import run_child
 from tests.bench.ingest_results import Plan
 from tests.database import fresh_database
 from tests.fakes.aws import AwsServer
 from tests.models import ModelServer, running_model_server
-
-CHECKOUT = Path(__file__).parents[2]
-
-
-class BrokenRun(Exception):
-    """A measured process that did not come to its end."""
 
 
 @dataclass(slots=True)
@@ -51,31 +42,8 @@ class Bench:
         return Plan(scenario, str(state), str(self.models), fresh_database(self.server), **more)
 
     def run(self, plan: Plan) -> Any:
-        """What a process that does the plan reports; it is killed when this one is interrupted."""
-        command = [sys.executable, "-m", "tests.bench.ingest_child"]
-        process = subprocess.Popen(
-            command,
-            cwd=CHECKOUT,
-            env=inherited_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # an interrupt of the terminal comes to this process alone
-        )
-        assert process.stdin and process.stdout
-        try:
-            process.stdin.write(json.dumps(asdict(plan)) + "\n")
-            process.stdin.flush()
-            said = process.stdout.read()
-            process.wait()
-        finally:
-            process.kill()
-            process.wait()
-            process.stdin.close()
-            process.stdout.close()
-        if process.returncode:
-            raise BrokenRun(f"{plan.scenario} of {plan.source} ended with {process.returncode}; its log is above.")
-        result = json.loads(said)
+        """What a process that does the plan reports."""
+        result = run_child("tests.bench.ingest_child", asdict(plan), f"{plan.scenario} of {plan.source}")
         self.results.setdefault(plan.scenario, []).append({"source": plan.source, **result})
         return result
 

@@ -18,7 +18,7 @@ FASTEST_S = 0.0005
 
 def of_stages(title: str, runs: Sequence[OneDocument]) -> Table:
     """Where the time of one document goes: medians, least and most."""
-    table = _table(title, ("stage", "seconds", "min-max", "pages/s", "chunks/s", "peak MB", "CPU s"))
+    table = plain_table(title, ("stage", "seconds", "min-max", "pages/s", "chunks/s", "peak MB", "CPU s"))
     first = runs[0]
     cpu = f"{median(run.cpu_s for run in runs):.1f}"
     for stage in (*STAGES, "whole"):
@@ -36,7 +36,9 @@ def of_stages(title: str, runs: Sequence[OneDocument]) -> Table:
 
 def of_limits(runs: Sequence[OneDocument], parser: Sequence[ParserAlone], embedder: Sequence[EmbedderAlone]) -> Table:
     """The same document through the parser alone and its chunks through the model alone, beside the path."""
-    table = _table("The limits: the same work and nothing else", ("what", "seconds", "min-max", "rate", "path / limit"))
+    table = plain_table(
+        "The limits: the same work and nothing else", ("what", "seconds", "min-max", "rate", "path / limit")
+    )
     pages, chunks, threads = runs[0].pages, embedder[0].chunks, embedder[0].threads
     read = [run.stage_s["read"] for run in runs]
     embed = [run.stage_s["embed"] + run.stage_s["stage"] for run in runs]
@@ -66,7 +68,7 @@ def of_growth(runs: Sequence[OneDocument]) -> Table:
     """How time grows with pages, and how long readers wait meanwhile."""
     title = "Growth, with a question every 100 ms meanwhile (milliseconds from when it was due)"
     names = ("pages", "chunks", "seconds", "ms/page", "CPU s", "read", "embed+stage", "publish", "peak MB")
-    table = _table(title, (*names, "asked", "p50", "p95", "max", "quiet p50"))
+    table = plain_table(title, (*names, "asked", "p50", "p95", "max", "quiet p50"))
     for run in runs:
         p50, p95 = percentiles(run.asked_ms)
         stages = run.stage_s
@@ -89,7 +91,7 @@ def of_growth(runs: Sequence[OneDocument]) -> Table:
 def of_reports(many: Many) -> Table:
     """Every report, and all together."""
     title = f"Quarterly reports, {many.workers} at a time"
-    table = _table(title, ("document", "pages", "held", "unread", "chunks", "seconds", "state"))
+    table = plain_table(title, ("document", "pages", "held", "unread", "chunks", "seconds", "state"))
     for line in sorted(many.lines, key=lambda line: line.name):
         numbers = (line.pages, len(line.held), line.unread, line.chunks)
         state = line.state if line.state == "ready" else f"{line.state}: {line.problem}"
@@ -113,7 +115,7 @@ def of_reports(many: Many) -> Table:
 def of_unchanged(rows: Sequence[tuple[str, Many, int, Look, int]]) -> Table:
     """The first run over a source beside a second look at it."""
     names = ("source", "documents", "first run s", "CPU s", "docs/s", "writes", "index", "second look s", "start s")
-    table = _table("An unchanged source", (*names, "writes", "index", "files"))
+    table = plain_table("An unchanged source", (*names, "writes", "index", "files"))
     for kind, many, first_writes, look, writes in rows:
         count = len(many.lines)
         table.add_row(
@@ -133,7 +135,9 @@ def of_unchanged(rows: Sequence[tuple[str, Many, int, Look, int]]) -> Table:
 
 def of_work(many: Sequence[tuple[str, Many]]) -> Table:
     """Where the workers' time goes, for many documents."""
-    table = _table("Workers' time, milliseconds a document", ("run", *STAGES[:1], *STAGES[2:3], *STAGES[4:7], "rest"))
+    table = plain_table(
+        "Workers' time, milliseconds a document", ("run", *STAGES[:1], *STAGES[2:3], *STAGES[4:7], "rest")
+    )
     for name, each in many:
         busy = [each.busy_s.get(stage, 0.0) for stage in ("fetch", "read", "embed", "stage", "publish")]
         rest = max(each.seconds * each.workers - sum(busy), 0)
@@ -143,7 +147,7 @@ def of_work(many: Sequence[tuple[str, Many]]) -> Table:
 
 def of_bars(bars: Sequence[Bar]) -> Table:
     """Every promise and whether it is kept."""
-    table = _table("What has to hold", ("about", "measured", "allowed", ""))
+    table = plain_table("What has to hold", ("about", "measured", "allowed", ""))
     table.columns[1].justify = table.columns[2].justify = "right"
     for bar in bars:
         table.add_row(bar.about, bar.measured, bar.allowed, "met" if bar.met else "[bold red]MISSED[/bold red]")
@@ -158,7 +162,8 @@ def percentiles(values: Sequence[float]) -> tuple[float, float]:
     return cuts[49], cuts[94]
 
 
-def _table(title: str, columns: Sequence[str]) -> Table:
+def plain_table(title: str, columns: Sequence[str]) -> Table:
+    """An empty table without lines: numbers to the right, the first column and states to the left."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, min_width=100)
     for number, name in enumerate(columns):
         table.add_column(name, justify="left" if number == 0 or name == "state" else "right")

@@ -1,0 +1,97 @@
+"""`make bench-retrieval`: how fast passages are found, and whether it keeps what is promised of it.
+
+`latency` asks `POST /retrieve` over HTTP of an index of 50,000 chunks of which each reader may read a part.
+
+Every index is the product's own, kept below the state folder and built anew when the engine's configuration, the
+corpus or the embedding model has changed. What is compared is measured in turns, so that a noisy moment of the machine
+meets all of it; medians are shown with the least and the most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pipelines.providers.sentence_transformers import prepare_model
+from tests.bench import retrieval_bars as bars
+from tests.bench import retrieval_tables as tables
+from tests.bench.child import run_child
+from tests.bench.figures import write_figures
+from tests.bench.ingest_bars import Bar
+from tests.bench.ingest_tables import of_bars
+from tests.bench.retrieval_latency import CHILD, measure_latency
+from tests.bench.retrieval_results import Built, Plan
+
+CHUNKS = 50_000
+
+console = Console(width=130)
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of the benchmark: what it measures with, and what it has found so far."""
+
+    state: Path
+    rounds: int
+    chunks: tuple[int, ...]
+    bars: list[Bar] = field(default_factory=list)
+    results: dict[str, list[Any]] = field(default_factory=dict)
+
+    def latency(self) -> None:
+        """`POST /retrieve` over HTTP, with access filters."""
+        chunks = self.chunks[0] if self.chunks else CHUNKS
+        rounds = measure_latency(self._built("serve", chunks), self.rounds)
+        self.results["latency"] = [{"chunks": chunks, **asdict(each)} for each in rounds]
+        console.print(tables.of_latency(rounds, chunks), tables.of_overhead(rounds), sep="\n")
+        self.bars += bars.latency(rounds, chunks)
+
+    def _built(self, task: str, chunks: int) -> Plan:
+        """A plan whose index is there."""
+        plan = Plan("build", str(self.state), chunks)
+        built = Built(**run_child(CHILD, asdict(plan), f"building the index of {chunks:,} chunks"))
+        console.print(tables.of_build(built))
+        self.results.setdefault("build", []).append(asdict(built))
+        return Plan(task, str(self.state), chunks)
+
+
+SCENARIOS: dict[str, Callable[[Run], None]] = {"latency": Run.latency}
+
+
+def main() -> None:
+    """Measure, print, write the figures down; exit 1 when a bar is missed."""
+    arguments = _arguments()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    state = arguments.state_dir.resolve()
+    prepare_model("all-MiniLM-L6-v2", "onnx", state)
+    run = Run(state, 1 if arguments.quick else arguments.rounds, tuple(arguments.chunks))
+    began = time.perf_counter()
+    for scenario in arguments.only or SCENARIOS:
+        SCENARIOS[scenario](run)
+        console.print()
+    console.print(of_bars(run.bars))
+    file = state / "bench" / "retrieval.json"
+    console.print(write_figures(file, time.perf_counter() - began, run.bars, run.results))
+    sys.exit(0 if all(bar.met for bar in run.bars) else 1)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.retrieval", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="of the questions over HTTP")
+    parser.add_argument("--quick", action="store_true", help="one round")
+    parser.add_argument("--only", nargs="+", choices=SCENARIOS, help="these scenarios alone")
+    parser.add_argument("--chunks", type=int, nargs="+", default=[], help="other sizes of the index")
+    parser.add_argument("--state-dir", type=Path, default=Path(".ragline"), help="holds the exported embedding model")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

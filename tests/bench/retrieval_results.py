@@ -1,0 +1,73 @@
+"""What the measured processes of the retrieval benchmark report: frozen records, which go through JSON unchanged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one measured process does: `task` with an index of so many chunks. `state` holds the embedding model."""
+
+    task: str
+    state: str
+    chunks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A built index. `optimise_s` is its first opening, which builds the graph; all zeros where it was there before."""
+
+    folder: str
+    chunks: int
+    documents: int
+    make_s: float = 0.0
+    stage_s: float = 0.0
+    publish_s: float = 0.0
+    optimise_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One round of questions over HTTP. `client_ms` is what asking costs the process that asks, for each question."""
+
+    name: str
+    clients: int
+    ms: list[float]
+    seconds: float
+    client_ms: float
+    failed: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Whole answers a second."""
+        return len(self.ms) / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """What the same questions cost in the serving process with nothing around it, for each question in ms.
+
+    `index_ms` is everything asked of the index for one question.
+    """
+
+    embed_ms: list[float]
+    index_ms: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round: the questions by one client and by many, HTTP with nothing behind it, and the parts alone.
+
+    `stages_ms` are the server's own figures for each question of the one client. `foreign` counts passages that their
+    reader may not read.
+    """
+
+    one: Load
+    many: Load
+    http_one: Load
+    http_many: Load
+    alone: Alone
+    stages_ms: dict[str, list[float]] = field(default_factory=dict)
+    passages: int = 0
+    foreign: int = 0

@@ -1,0 +1,65 @@
+"""What was measured of retrieval goes in, the tables that people read come out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from rich.table import Table
+
+from tests.bench.ingest_tables import percentiles, plain_table
+from tests.bench.retrieval_results import Built, Load, Round
+
+
+def of_build(built: Built) -> str:
+    """How long the index took, in one line."""
+    written = built.stage_s + built.publish_s
+    if not written:
+        return f"{built.chunks:,} chunks in {built.documents:,} documents were indexed before: {built.folder}"
+    return (
+        f"{built.chunks:,} chunks in {built.documents:,} documents, indexed in {written:.0f} s "
+        f"({built.chunks / written:,.0f} chunks/s: staged in {built.stage_s:.0f} s, published in "
+        f"{built.publish_s:.0f} s); made in {built.make_s:.0f} s; the first opening took {built.optimise_s:.0f} s."
+    )
+
+
+def of_latency(rounds: Sequence[Round], chunks: int) -> Table:
+    """Each figure as the median of the rounds, with the least and the most of their 95th percentiles."""
+    title = f"POST /retrieve at {chunks:,} chunks with access filters; milliseconds, medians of {len(rounds)} rounds"
+    table = plain_table(title, ("what", "clients", "p50", "p95", "p95 min-max", "answers/s", "the asker's CPU"))
+    for loads in zip(*((each.one, each.many, each.http_one, each.http_many) for each in rounds), strict=True):
+        _load_row(table, loads)
+    _row(table, "the embedder alone", "", [each.alone.embed_ms for each in rounds])
+    _row(table, "the index alone", "", [each.alone.index_ms for each in rounds])
+    for stage in rounds[0].stages_ms:
+        _row(table, f"{stage.removesuffix('_ms')}, in the path", "1", [each.stages_ms[stage] for each in rounds])
+    return table
+
+
+def of_overhead(rounds: Sequence[Round]) -> str:
+    """What is neither the embedder nor the index, in one line."""
+    whole = median(percentiles(each.one.ms)[0] for each in rounds)
+    parts = [median(percentiles(each)[0] for each in which) for which in _alone(rounds)]
+    passages = sum(each.passages for each in rounds) / sum(len(each.one.ms) + len(each.many.ms) for each in rounds)
+    return (
+        f"At one client, p50: {whole:.1f} ms, of which the embedder alone {parts[0]:.1f} ms and the index alone "
+        f"{parts[1]:.1f} ms; {whole - sum(parts):.1f} ms are HTTP, understanding and the prompt. "
+        f"{passages:.1f} passages an answer."
+    )
+
+
+def _alone(rounds: Sequence[Round]) -> tuple[list[list[float]], list[list[float]]]:
+    return [each.alone.embed_ms for each in rounds], [each.alone.index_ms for each in rounds]
+
+
+def _load_row(table: Table, loads: Sequence[Load]) -> None:
+    rate, client = median(load.rate for load in loads), median(load.client_ms for load in loads)
+    clients = str(loads[0].clients)
+    _row(table, loads[0].name, clients, [load.ms for load in loads], f"{rate:,.0f}", f"{client:.2f}")
+
+
+def _row(table: Table, name: str, clients: str, rounds: Sequence[Sequence[float]], *more: str) -> None:
+    cuts = [percentiles(values) for values in rounds]
+    p95 = [cut[1] for cut in cuts]
+    spread = f"{min(p95):.1f}-{max(p95):.1f}"
+    table.add_row(name, clients, f"{median(cut[0] for cut in cuts):.1f}", f"{median(p95):.1f}", spread, *more)
