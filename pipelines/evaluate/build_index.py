@@ -30,6 +30,10 @@ from pipelines.stores.qdrant_edge import QdrantEdgeIndex
 KEPT = 6
 """Indexes of earlier runs that stay: those of the recipes and folders one goes back and forth between."""
 
+_PACKAGE = Path(__file__).parents[1]
+_MAKERS = ("ingest/*.py", "ingest/formats/*.py", "periods.py")
+"""The code that an index follows from: who changes it and measures again must not be shown the index of before."""
+
 Report = Callable[[int, int, str], None]
 """Is told how many documents are done, of how many, and the name of the last one."""
 
@@ -147,8 +151,11 @@ def _key(source: FolderSource, origin: str) -> str:
 
 
 def _fingerprint(source: FolderSource, folder: Path, entries: Sequence[SourceEntry], recipe: str) -> str:
-    """What an index follows from: where the documents lie, their bytes, and how they are read, cut and embedded."""
+    """What an index follows from: where the documents lie, their bytes, and what reads, cuts and embeds them."""
     digest = hashlib.sha256(f"{source.url}\n{recipe}".encode())
+    for pattern in _MAKERS:
+        for module in sorted(_PACKAGE.glob(pattern)):
+            digest.update(module.read_bytes())
     for entry in sorted(entries, key=lambda entry: entry.origin):
         with (folder / _key(source, entry.origin)).open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()

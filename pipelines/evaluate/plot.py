@@ -37,7 +37,7 @@ def plot(results: Results, file: Path) -> None:
         figure = Figure(figsize=(WIDTH_INCHES, height), facecolor="white")
         axes = figure.subplots(1, len(PLOTTED), sharey=True, squeeze=False)[0]
         figure.subplots_adjust(
-            left=LEFT, right=RIGHT, top=1 - ABOVE_INCHES / height, bottom=BELOW_INCHES / height, wspace=0.16
+            left=LEFT, right=RIGHT, top=1 - ABOVE_INCHES / height, bottom=BELOW_INCHES / height, wspace=0.22
         )
         for panel, (measure, title) in zip(axes, PLOTTED.items(), strict=True):
             _panel(panel, results, measure, title)
@@ -79,15 +79,13 @@ def _point(panel: Axes, row: int, summary: Summary, colour: str) -> None:
         panel.plot(
             [summary.low, summary.high], [row, row], color=colour, linewidth=2.2, solid_capstyle="round", alpha=0.55
         )
-    panel.plot([summary.mean], [row], marker="o", markersize=6.5, color=colour)
-    # Towards the middle, where there is room.
-    beside = summary.mean < 0.5
+    panel.plot([summary.mean], [row], marker="o", markersize=6.5, color=colour, clip_on=False)
     panel.annotate(
         f"{summary.mean:.2f}",
         (summary.mean, row),
         xytext=(0, 6.5),
         textcoords="offset points",
-        ha="left" if beside and summary.mean < 0.05 else "right" if summary.mean > 0.95 else "center",
+        ha="center",
         fontsize=7.5,
         color=colour,
     )
