@@ -61,6 +61,13 @@ def read_periods(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found[start] for start in sorted(found)))
 
 
+def without_periods(text: str) -> str:
+    """The text without the times that it names."""
+    for pattern in _PATTERNS:
+        text = pattern.sub(" ", text)
+    return text
+
+
 def coarser(period: str) -> tuple[str, ...]:
     """What a time lies in: the month, the quarter and the year of a day, by the calendar."""
     year, _, rest = period.partition("-")

@@ -1,8 +1,10 @@
 """Recognises which documents a question names: a question and the catalog go in, preferred documents come out.
 
-Documents are named by their organisation, their title, their file name, their kind and their period, as learned at
-ingestion; no list of companies or products is known here. What a question prefers is ranked once more by the search,
-never searched alone, so that a wrong guess costs places and not the answer.
+Documents are named by their organisation, their title, their file name and their period, as learned at ingestion; no
+list of companies or products is known here. A document is preferred where the question says whose it is or of which
+time. Ordinary words of a title are not enough: both rankings see them anyway, in the context of each chunk. What a
+question prefers is ranked once more by the search, never searched alone, so that a wrong guess costs places and not
+the answer.
 """
 
 from __future__ import annotations
@@ -11,13 +13,14 @@ import math
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 
 from pipelines.answer.words import significant_words, stem, words
 from pipelines.domain import Document
-from pipelines.periods import coarser, read_periods
+from pipelines.periods import coarser, read_periods, without_periods
 from pipelines.stores.catalog import Catalog
 
 COMMON_SHARE = 0.5
@@ -52,10 +55,10 @@ _GENERIC = frozenset(map(stem, _GENERIC_WORDS.split()))
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """Documents that a question seems to be about, best first; `sure` when it names them by a name or a period."""
+    """Documents that a question names, best first; `focus` is what it asks of them, without what names them."""
 
     documents: tuple[str, ...] = ()
-    sure: bool = False
+    focus: str = ""
 
 
 NO_PREFERENCE = Preference()
@@ -86,21 +89,35 @@ class Recogniser:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What one document is named by: words with their weight, kinds, times."""
+    """What one document is named by: the first words of organisations, and all words of its title and file name."""
 
     document: Document
-    terms: Mapping[str, float]
+    organisations: frozenset[str]
+    terms: frozenset[str]
 
 
 def _entry(document: Document, known: _Entry | None) -> _Entry:
     if known and known.document is document:
         return known
-    terms = dict.fromkeys(_terms((document.title, document.name.rpartition(".")[0] or document.name)), 1.0)
     # By its first word an organisation is known; the others, as in "Stock Market LLC", are anybody's.
-    heads = (next(_terms((name,)), "") for name in document.facts.names)
-    terms.update({head: NAME_WEIGHT for head in heads if head})
-    terms.update(dict.fromkeys(map(_kind, document.facts.kinds), 1.0))
-    return _Entry(document, terms)
+    heads = frozenset(head for name in document.facts.names for head in islice(_terms((name,)), 1))
+    terms = frozenset(_terms((document.title, document.name.rpartition(".")[0] or document.name)))
+    return _Entry(document, heads, heads | terms)
+
+
+@dataclass(slots=True)
+class _Naming:
+    """How a question names documents: the weight of each, the words it is done by, and whether they say whose."""
+
+    weights: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    terms: set[str] = field(default_factory=set)
+    says_whose: bool = False
+
+    def best(self) -> list[str]:
+        """The documents named about as well as the best, in a stable order."""
+        best = max(self.weights.values(), default=0.0)
+        near = [(-weight, id_) for id_, weight in self.weights.items() if weight >= NEAR_BEST * best]
+        return [id_ for _, id_ in sorted(near)]
 
 
 class _Names:
@@ -115,58 +132,63 @@ class _Names:
         self._readable = lru_cache(REMEMBERED_READERS)(self._find_readable)
 
     def recognise(self, text: str, scopes: tuple[str, ...]) -> Preference:
-        readable = self._readable(scopes)
-        named, by_name = self._named(text, readable)
-        found = self._of_period(read_periods(text), named or readable)
-        if len(found) > COMMON_SHARE * len(readable) and not named:
-            found = []
-        sure = by_name or bool(found)
-        chosen: Iterable[str] = found or named
-        if _LATEST.search(text) and not _OVER_TIME.search(text) and named and not found:
-            chosen, sure = self._latest(named), True
-        documents = tuple(chosen)
-        return Preference(documents, sure) if 0 < len(documents) <= MAX_PREFERRED else NO_PREFERENCE
+        naming = self._named(text, *self._readable(scopes))
+        named = naming.best()
+        periods = read_periods(text)
+        chosen = self._of_period(periods, named)
+        if not chosen and _LATEST.search(text) and not _OVER_TIME.search(text):
+            chosen = self._latest(named)
+        if not chosen and naming.says_whose:
+            chosen = named
+        if not 0 < len(chosen) <= MAX_PREFERRED:
+            return NO_PREFERENCE
+        return Preference(tuple(chosen), _focus(text, naming.terms))
 
-    def _find_readable(self, scopes: tuple[str, ...]) -> frozenset[str]:
+    def _find_readable(self, scopes: tuple[str, ...]) -> tuple[frozenset[str], int]:
+        """The documents a holder of `scopes` may read, and how many of them say whose they are."""
         held = set(scopes)
-        return frozenset(id_ for id_, each in self.entries.items() if held.intersection(each.document.access))
+        readable = [id_ for id_, each in self.entries.items() if held.intersection(each.document.access)]
+        return frozenset(readable), sum(bool(self.entries[id_].organisations) for id_ in readable)
 
-    def _named(self, text: str, readable: frozenset[str]) -> tuple[dict[str, float], bool]:
-        """The documents named by words, best first, with their weight; and whether a name is among the words."""
-        weights: dict[str, float] = defaultdict(float)
-        by_name = False
+    def _named(self, text: str, readable: frozenset[str], signed: int) -> _Naming:
+        naming = _Naming()
         for term, written_as_name in _asked(text):
-            naming = [id_ for id_ in self._naming.get(term, ()) if id_ in readable]
-            if not naming or len(naming) > max(COMMON_SHARE * len(readable), 1):
+            here = [id_ for id_ in self._naming.get(term, ()) if id_ in readable]
+            of_organisation = [id_ for id_ in here if term in self.entries[id_].organisations]
+            # What all who say whose they are have in common, such as one's own company, tells none apart.
+            if not here or len(here) > COMMON_SHARE * (signed if of_organisation else len(readable)):
                 continue
-            rarity = min(math.log(len(readable) / len(naming)), MAX_RARITY)
-            for id_ in naming:
-                weight = self.entries[id_].terms[term] * (NAME_WEIGHT if written_as_name else 1.0)
-                weights[id_] += rarity * weight
-                by_name = by_name or weight > 1
-        best = max(weights.values(), default=0.0)
-        near = [(weight, id_) for id_, weight in weights.items() if weight >= NEAR_BEST * best]
-        near.sort(key=lambda each: (-each[0], each[1]))
-        return {id_: weight for weight, id_ in near}, by_name
+            rarity = min(math.log(len(readable) / len(here)), MAX_RARITY)
+            weight = rarity * (NAME_WEIGHT if of_organisation else 1.0) * (NAME_WEIGHT if written_as_name else 1.0)
+            for id_ in here:
+                naming.weights[id_] += weight
+            naming.terms.add(term)
+            naming.says_whose |= bool(of_organisation) or (written_as_name and self._is_series(here))
+        return naming
 
-    def _of_period(self, asked: Sequence[str], among: Iterable[str]) -> list[str]:
+    def _is_series(self, ids: Sequence[str]) -> bool:
+        """Whether these are documents of different times under one name, as the reports of a company are."""
+        return len({self.entries[id_].document.facts.dated for id_ in ids}) > 1
+
+    def _of_period(self, asked: Sequence[str], named: Sequence[str]) -> list[str]:
         """Those of the times asked for; where there are none, those of the months, quarters or years these lie in."""
-        listed = list(among)
-        while asked:
-            if found := [id_ for id_ in listed if set(asked) & set(self.entries[id_].document.facts.periods)]:
+        while asked and named:
+            if found := [id_ for id_ in named if set(asked) & set(self.entries[id_].document.facts.periods)]:
                 return found
             asked = [wider for period in asked for wider in coarser(period)[:1]]
         return []
 
-    def _latest(self, named: Mapping[str, float]) -> Iterator[str]:
+    def _latest(self, named: Sequence[str]) -> list[str]:
         """The newest of the documents that are named alike."""
         alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for id_ in named:
-            document = self.entries[id_].document
-            alike[tuple(sorted(_terms(document.facts.names))) or (_undated(document.title),)].append(id_)
-        for ids in alike.values():
-            newest = max(self.entries[id_].document.facts.dated for id_ in ids)
-            yield from (id_ for id_ in ids if self.entries[id_].document.facts.dated == newest)
+            entry = self.entries[id_]
+            alike[tuple(sorted(entry.organisations)) or (_undated(entry.document.title),)].append(id_)
+        return [newest for ids in alike.values() for newest in self._newest(ids)]
+
+    def _newest(self, ids: Sequence[str]) -> Iterator[str]:
+        newest = max(self.entries[id_].document.facts.dated for id_ in ids)
+        yield from (id_ for id_ in ids if self.entries[id_].document.facts.dated == newest)
 
 
 def _asked(text: str) -> Iterator[tuple[str, bool]]:
@@ -179,7 +201,11 @@ def _asked(text: str) -> Iterator[tuple[str, bool]]:
         if _may_name(term) and term not in seen:
             seen.add(term)
             yield term, word in names and not word.isdigit()
-    yield from ((_kind(match), False) for match in re.findall(r"\b\d{1,2}-?[A-Z]\b", text))
+
+
+def _focus(text: str, naming: Collection[str]) -> str:
+    rest = [word for word in words(without_periods(text)) if stem(word) not in naming and not _LATEST.fullmatch(word)]
+    return " ".join(rest)
 
 
 def _terms(texts: Iterable[str]) -> Iterator[str]:
@@ -191,10 +217,6 @@ def _terms(texts: Iterable[str]) -> Iterator[str]:
 
 def _may_name(term: str) -> bool:
     return term not in _GENERIC and not (term.isdigit() and (len(term) < 3 or bool(read_periods(term))))
-
-
-def _kind(kind: str) -> str:
-    return f"kind:{re.sub(r'[^a-z0-9]', '', kind.lower().removeprefix('form '))}"
 
 
 def _undated(title: str) -> str:

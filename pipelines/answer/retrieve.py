@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipelines.answer.assemble import assemble
@@ -23,8 +23,6 @@ from pipelines.stores.generations import Generation
 
 SHIPPED = Weights(dense=1.0, bm25=1.0, preferred_dense=2.0, preferred_bm25=2.0)
 """Measured on the development half of the evaluation, see `tests/evals/README.md`."""
-UNSURE = 0.5
-"""What the preferred documents count where the question shares only ordinary words with their titles."""
 CANDIDATES = 100
 """Passages that each ranking brings into the fusion."""
 SPARE = 2
@@ -90,7 +88,7 @@ class Retriever:
             found,
             " ".join(texts),
             limit=limit,
-            distinct={id_ for preference in preferences if preference.sure for id_ in preference.documents},
+            distinct={id_ for preference in preferences for id_ in preference.documents},
             read=lambda places: live.index.read(places, scopes),
         )
         citations = number_citations(passages)
@@ -105,13 +103,6 @@ class Retriever:
     def _request(
         self, question: Question, text: str, vector: Vector, preference: Preference, limit: int
     ) -> SearchRequest:
-        weights = self.options.weights
-        if not preference.sure:
-            weights = replace(
-                weights,
-                preferred_dense=UNSURE * weights.preferred_dense,
-                preferred_bm25=UNSURE * weights.preferred_bm25,
-            )
         return SearchRequest(
             text=text,
             vector=vector,
@@ -119,8 +110,9 @@ class Retriever:
             limit=SPARE * limit,
             candidates=max(CANDIDATES, SPARE * limit),
             preferred=preference.documents,
+            focus=preference.focus,
             filters=question.filters,
-            weights=weights,
+            weights=self.options.weights,
         )
 
 

@@ -34,8 +34,9 @@ class SearchRequest:
     """One search. `scopes` is not optional: there is no way to read the index without the access filter.
 
     `text` is matched by BM25 and `vector` by cosine similarity; `limit` bounds the passages returned, `candidates`
-    how many each ranking brings into the fusion. `preferred` are ids of documents that the question seems to be about.
-    `filters` narrow what is found, and never widen it.
+    how many each ranking brings into the fusion. `preferred` are ids of documents that the question names, and `focus`
+    is matched there by BM25 in place of `text`: their names are in all their chunks. `filters` narrow what is found,
+    and never widen it.
     """
 
     text: str
@@ -44,6 +45,7 @@ class SearchRequest:
     limit: int = 8
     candidates: int = 60
     preferred: Sequence[str] = ()
+    focus: str = ""
     filters: Filters = NO_FILTERS
     weights: Weights = EQUAL
 

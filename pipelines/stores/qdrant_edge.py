@@ -162,6 +162,7 @@ class QdrantEdgeIndex(ChunkIndex):
     def _read(self, request: SearchRequest) -> list[qdrant.ScoredPoint]:
         """The only function that takes chunks out of the shard; both halves of the search filter by access."""
         dense, bm25 = request.vector.tolist(), self._bm25.embed_query(request.text)
+        focus = self._bm25.embed_query(request.focus) if request.focus else bm25
         weights = request.weights
         with self._lock, _translated():
             readable = readable_by(request.scopes, hidden=self._hidden, filters=request.filters)
@@ -173,7 +174,7 @@ class QdrantEdgeIndex(ChunkIndex):
                 within = qdrant.Filter(must=[readable, is_any("document_id", preferred)])
                 rankings += [
                     (weights.preferred_dense, DENSE, dense, within),
-                    (weights.preferred_bm25, BM25, bm25, within),
+                    (weights.preferred_bm25, BM25, focus, within),
                 ]
             made = [ranking for ranking in rankings if ranking[0] > 0]
             fusion = qdrant.Fusion.Rrf(RRF_K, [weight for weight, *_ in made])
