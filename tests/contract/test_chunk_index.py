@@ -9,23 +9,56 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from qdrant_client import QdrantClient
 
 from pipelines.domain import EVERYONE, Chunk, Document, IndexedDocument, User, group_scope, user_scope
 from pipelines.errors import RaglineError, SetupFailed, StoreUnavailable
+from pipelines.stores import qdrant_edge, qdrant_points
 from pipelines.stores.base import ChunkIndex, SearchRequest
+from pipelines.stores.qdrant import QdrantIndex
 from pipelines.stores.qdrant_edge import QdrantEdgeIndex
+from pipelines.stores.qdrant_points import connect
+from tests.fakes.qdrant_server import running_qdrant
 from tests.fakes.word_embedding import WordEmbedding
 
 EMBEDDING = WordEmbedding()
 
-INDEXES: dict[str, Callable[[Path], ChunkIndex]] = {
-    "qdrant_edge": lambda folder: QdrantEdgeIndex(folder / "index", EMBEDDING),
-}
+Open = Callable[[], ChunkIndex]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantClient]:
+    """A client of a server that takes a change of many points by twos, between which it answers questions."""
+    with running_qdrant(tmp_path_factory.mktemp("qdrant"), step=2) as running:
+        client = connect(running.url, "")
+        yield client
+        client.close()
+
+
+@pytest.fixture
+def open_edge(tmp_path: Path) -> Open:
+    return lambda: QdrantEdgeIndex(tmp_path / "index", EMBEDDING)
+
+
+@pytest.fixture
+def open_server(server: QdrantClient) -> Open:
+    collection = f"index-{uuid.uuid4()}"
+    return lambda: QdrantIndex(server, collection, EMBEDDING)
+
+
+INDEXES = {"qdrant": "open_server", "qdrant_edge": "open_edge"}
 
 
 @pytest.fixture(params=sorted(INDEXES))
-def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ChunkIndex]:
-    opened = INDEXES[request.param](tmp_path)
+def open_index(request: pytest.FixtureRequest) -> Open:
+    """Opens the same index again and again, as a restart does."""
+    opens: Open = request.getfixturevalue(INDEXES[request.param])
+    return opens
+
+
+@pytest.fixture
+def index(open_index: Open) -> Iterator[ChunkIndex]:
+    opened = open_index()
     yield opened
     opened.close()
 
@@ -304,11 +337,17 @@ def test_lists_documents_by_title_with_what_is_known_of_them(index: ChunkIndex) 
     assert all(entry.indexed_at for entry in listed)
 
 
-def test_lists_more_documents_than_fit_one_page_of_results(index: ChunkIndex) -> None:
-    for number in range(1010):
+def test_lists_more_documents_than_fit_one_page_of_results(open_index: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    for adapter in (qdrant_edge, qdrant_points):
+        monkeypatch.setattr(adapter, "PAGE", 10)
+    index = open_index()
+    for number in range(25):
         put(index, a_document(f"{number}.md"), "one")
-    assert len({entry.document.id for entry in index.documents()}) == 1010
-    assert index.count() == 1010
+    index.close()
+    index = open_index()
+    assert len({entry.document.id for entry in index.documents()}) == 25
+    assert index.count() == 25
+    index.close()
 
 
 def test_a_search_never_sees_half_a_replacement(index: ChunkIndex) -> None:
@@ -359,33 +398,30 @@ def test_documents_are_taken_in_by_several_threads_at_once(index: ChunkIndex) ->
     assert index.count() == 10
 
 
-@pytest.mark.parametrize("adapter", sorted(INDEXES))
-def test_what_was_staged_is_gone_after_reopening(adapter: str, tmp_path: Path) -> None:
-    opened = INDEXES[adapter](tmp_path)
+def test_what_was_staged_is_gone_after_reopening(open_index: Open) -> None:
+    opened = open_index()
     put(opened, a_document(), "hotels r1")
     revised = a_document(revision="r2")
     stage(opened, revised, chunks_of(revised, "hotels r2", "left over"))
     opened.close()
-    reopened = INDEXES[adapter](tmp_path)
+    reopened = open_index()
     assert found(reopened, "hotels left over") == ["hotels r1"]
     put(reopened, revised, "hotels r2")
     assert found(reopened, "hotels left over") == ["hotels r2"]
     reopened.close()
 
 
-@pytest.mark.parametrize("adapter", sorted(INDEXES))
-def test_what_was_published_is_there_after_reopening(adapter: str, tmp_path: Path) -> None:
-    opened = INDEXES[adapter](tmp_path)
+def test_what_was_published_is_there_after_reopening(open_index: Open) -> None:
+    opened = open_index()
     put(opened, a_document(), "hotels", "trains")
     opened.close()
-    reopened = INDEXES[adapter](tmp_path)
+    reopened = open_index()
     assert set(found(reopened, "hotels trains")) == {"hotels", "trains"}
     reopened.close()
 
 
-@pytest.mark.parametrize("adapter", sorted(INDEXES))
-def test_a_closed_index_says_so(adapter: str, tmp_path: Path) -> None:
-    opened = INDEXES[adapter](tmp_path)
+def test_a_closed_index_says_so(open_index: Open) -> None:
+    opened = open_index()
     opened.close()
     with pytest.raises(RaglineError) as raised:
         opened.count()
