@@ -15,13 +15,14 @@ from pipelines.answer.marks import MARK, OPENERS, may_become_mark, spans
 WINDOW = 40
 """What is held back is never longer than this, and only from a bracket that may begin a mark on."""
 
+_LONGEST_OPEN = 1000
 _SPACE = r"[ \t\u00a0\u2009\u202f]{0,8}"
 _LEAD = re.compile(rf"{_SPACE}(?P<around>[(（]|\*{{1,3}})?{_SPACE}")
 _LEAD_AFTER_MARK = re.compile(rf"[,;]?{_LEAD.pattern}")
 _CLOSING = {"(": ")", "（": "）"}
 _PLAIN = re.compile(rf"[^\s(（*,;\\{re.escape(OPENERS)}]+")
 _NO_SPACE_BEFORE = frozenset(".,;:!?)]}\n…。，、；：！？）")
-_BEGUN_LIST = re.compile(r"\[\s*\d+(?:#[^,\]\s]*)?(?:,\s*(?:\d+(?:#[^,\]\s]*)?)?)*")
+_BEGUN_LIST = re.compile(r"\[\s*(?:\d+(?:#[^,\]\s]*)?(?:,\s*(?:\d+(?:#[^,\]\s]*)?)?)*)?")
 _WHOLE_ITEMS = re.compile(r"\[\s*((?:\d+(?:#[^,\]\s]+)?,\s*)+)")
 _ONLY_MARK = re.compile(r"\s*\[\d+\]")
 
@@ -38,6 +39,7 @@ class CitationFilter:
         self._held = ""
         self._lead: re.Match[str] | None = None  # what stood before marks that were taken out, not yet said
         self._after_mark = False
+        self._open_bracket = ""  # what was said since a bracket that is not closed yet
         self._places = CodePlaces()
         self._out: list[str] = []
         self.dropped = 0
@@ -159,8 +161,15 @@ class CitationFilter:
         if rest[0] in " \t" and not lead[0] and self._places.at_line_start:
             self._held = rest[1:]
             return True
-        space_follows = rest[0].isspace() or rest[0] in _NO_SPACE_BEFORE
-        return self._pass_on("" if space_follows else lead[0], rest, 0)
+        return self._pass_on(self._joint(lead[0], rest[0]), rest, 0)
+
+    def _joint(self, lead: str, following: str) -> str:
+        """What to say where marks were taken out, so that what is left does not become a mark, or other code."""
+        if _BEGUN_LIST.fullmatch(self._open_bracket):
+            return f"{lead}\\"
+        if following == "`" and self._places.line.endswith("`"):
+            return lead or " "
+        return "" if following.isspace() or following in _NO_SPACE_BEFORE else lead
 
     def _say(self, text: str) -> None:
         if not text:
@@ -168,6 +177,13 @@ class CitationFilter:
         if self._after_mark and self._would_link(text):
             text = f" {text}"
         self._after_mark = False
+        opened, closed = text.rfind("["), text.rfind("]")
+        if opened > closed:
+            self._open_bracket = text[opened:]
+        elif closed >= 0:
+            self._open_bracket = ""
+        elif 0 < len(self._open_bracket) < _LONGEST_OPEN:
+            self._open_bracket += text
         self._places.follow(text)
         self._out.append(text)
 

@@ -7,11 +7,15 @@ spans lines, or that is further from its closing backticks than can be seen is n
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _LONGEST_LINE = 4000
+_MOST_LINES = 20
+_MOST_INDENT = 3
+_NO_ITEM = 1_000_000
 _FENCE = re.compile(r"(?P<before>[ \t]*(?P<marker>(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<run>`{3,}(?=[^`]*$)|~{3,})")
-_LIST_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]")
+_LIST_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+")
 _RUN = re.compile(r"`+")
 _ESCAPE_OR_RUN = re.compile(r"\\[\\`]|`+")
 _LINE_OR_CELL_END = re.compile(r"[\n|]")
@@ -19,8 +23,20 @@ _LINE_OR_CELL_END = re.compile(r"[\n|]")
 
 @dataclass(frozen=True, slots=True)
 class _Fence:
+    """A fence that was opened; one inside a list's item ends with the item."""
+
     run: str
     indent: int
+    in_item: bool
+
+    def holds(self, line: str) -> bool:
+        """Whether a line stands inside, or closes it."""
+        return not (self.in_item and line.strip() and _indent(line) < self.indent)
+
+    def is_closed_by(self, line: str) -> bool:
+        closing = line.strip(" \t")
+        most = _MOST_INDENT + (self.indent if self.in_item else 0)
+        return closing.startswith(self.run) and not closing.strip(self.run[0]) and _indent(line) <= most
 
 
 class CodePlaces:
@@ -29,7 +45,8 @@ class CodePlaces:
     def __init__(self) -> None:
         self.line = ""
         self._fence: _Fence | None = None
-        self._in_list = False
+        self._item_indent = _NO_ITEM
+        self._above: list[str] = []  # the paragraph's lines that have a backtick
 
     @property
     def at_line_start(self) -> bool:
@@ -51,11 +68,10 @@ class CodePlaces:
         `whole`: no more than `window` may be looked at; `ended`: the answer ends with it.
         """
         line = self.line + lead
-        if self._fence and _indent(line) >= self._fence.indent:
+        if self._fence and self._fence.holds(f"{line}["):
             return True
-        ticks = _open_ticks(line) if len(line) < _LONGEST_LINE else 0
-        # A code span ends with its cell, if the line is a table's row: it must be one either way.
-        if not ticks or _open_ticks(line.rpartition("|")[2]) != ticks:
+        ticks = _open_ticks(line) if len(line) < _LONGEST_LINE and len(self._above) < _MOST_LINES else 0
+        if not ticks or any(_open_ticks(text) != ticks for text in self._readings(line)):
             return False
         end = _LINE_OR_CELL_END.search(window)
         for run in _RUN.finditer(window, 0, end.start() if end else len(window)):
@@ -64,30 +80,34 @@ class CodePlaces:
                 return True
         return False if end or whole else None
 
-    def _end_line(self, line: str) -> None:
-        if self._fence and not self._ends_fence(self._fence, line):
-            return
-        fence, closed = _FENCE.match(line), self._fence is not None and bool(line.strip("`~ \t") == "")
-        self._fence = None
-        if _LIST_ITEM.match(line):
-            self._in_list = True
-        elif line.strip() and not line[0].isspace():
-            self._in_list = False
-        if fence and not closed:
-            indent = _width(fence["before"])
-            if indent <= 3 or self._in_list:
-                self._fence = _Fence(fence["run"], indent)
+    def _readings(self, line: str) -> Iterator[str]:
+        """What a code span may have begun in: a cell, if the line is a table's row; the lines above, if any."""
+        yield line.rpartition("|")[2]
+        text = line
+        for above in reversed(self._above):
+            text = f"{above}\n{text}"
+            yield text
 
-    @staticmethod
-    def _ends_fence(fence: _Fence, line: str) -> bool:
-        """A fence ends with its like, or with the list item it stands in."""
+    def _end_line(self, line: str) -> None:
+        if self._fence and self._fence.holds(line):
+            if self._fence.is_closed_by(line):
+                self._fence = None
+            return
+        self._fence = None
         if not line.strip():
-            return False
-        indent = _indent(line)
-        closing = line.strip(" \t")
-        if closing.startswith(fence.run) and not closing.strip("`~"):
-            return indent <= fence.indent + 3
-        return indent < fence.indent
+            self._above.clear()
+        elif "`" in line:
+            self._above.append(line)
+        if item := _LIST_ITEM.match(line):
+            self._item_indent = min(_width(item[0]), self._item_indent)
+        elif line.strip() and not line[0].isspace():
+            self._item_indent = _NO_ITEM
+        if opened := _FENCE.match(line):
+            indent = _width(opened["before"])
+            in_item = indent >= self._item_indent
+            if in_item or indent <= _MOST_INDENT:
+                self._fence = _Fence(opened["run"], indent, in_item)
+                self._above.clear()
 
 
 def _open_ticks(line: str) -> int:

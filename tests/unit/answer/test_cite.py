@@ -69,6 +69,9 @@ def test_of_several_numbers_the_right_ones_are_left(written: str, read: str) -> 
         ("- [99] 28 days\n- [1] 30", "- 28 days\n- [1] 30"),
         ("28 days【99†source】.\n\n[99]\n", "28 days.\n\n\n"),
         ("In [2023] and [0]", "In and"),
+        ("[[99]98]", "[\\98]"),
+        ("[9,[99]1]", "[9,\\1]"),
+        ("`[99]`[99]`", "`[99]` `"),
     ],
 )
 def test_a_number_that_no_passage_has_leaves_no_hole(written: str, read: str) -> None:
@@ -105,8 +108,9 @@ def test_what_is_no_citation_stays_as_it_is(text: str) -> None:
         ("a stray ` and [99] b", "a stray ` and b"),
         ("``a ` [99] ` b", "``a ` ` b"),
         ("`a\n[99]`", "`a\n`"),
+        ("`\n`[99]`", "`\n` `"),
         ("| a ` | [99] ` |", "| a ` | ` |"),
-        ("\\`[99]`", "\\``"),
+        ("\\`[99]`", "\\` `"),
         ("- ```\n  code\n  ```\n  then [99]", "- ```\n  code\n  ```\n  then"),
         ("- ```\n  code\n[99] after", "- ```\n  code\nafter"),
         ("text\n    ```\n    [99]", "text\n    ```\n"),
