@@ -1,18 +1,20 @@
 """The way from a question to its answer: a `Question` goes in, `AnswerEvent`s come out as they happen.
 
 workflow (n8n) → retrieve → generate happen behind `WorkflowClient`; this module owns the deadline, the status lines
-and the timings, and decides when an answer is whole.
+and the timings, lets no citation through that the workflow sent no passage for, and decides when an answer is whole.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipelines.answer.cite import CitationFilter
 from pipelines.answer.model_calls import ModelCall, ModelCalls
 from pipelines.answer.sources import read_sources
 from pipelines.answer.workflow import (
@@ -33,6 +35,8 @@ from pipelines.domain import (
     TokenEvent,
 )
 from pipelines.errors import DeadlineExceeded, WorkflowFailed
+
+logger = logging.getLogger(__name__)
 
 SEARCHING = StatusEvent("Searching your documents")
 
@@ -91,6 +95,8 @@ class AnswerPath:
             # The workflow only says that its model step failed; the router knows why.
             call = await self.calls.get(request.request_id)
             raise (call.error if call and call.error else error) from error
+        for answer_event in progress.finish():
+            yield answer_event
         yield progress.done(await self.calls.get(request.request_id))
 
 
@@ -117,6 +123,9 @@ class _Progress:
         self._found = StatusEvent("Answering", done=True)
         self._timings = Timings(gateway_ms=self._since(time.perf_counter()))
         self._first_token: float | None = None
+        # A workflow sends its sources before the text: a number that comes before its passage is known has none.
+        self._numbers: set[int] = set()
+        self._citations = CitationFilter(self._numbers)
 
     @property
     def writing(self) -> bool:
@@ -139,7 +148,18 @@ class _Progress:
             case WorkflowItem(_, content):
                 return self._item(content)
             case WorkflowText(text):
-                return [TokenEvent(text)]
+                return _tokens(self._citations.feed(text))
+
+    def finish(self) -> list[AnswerEvent]:
+        """The last of the text, which was held back because it might have become a citation."""
+        last = _tokens(self._citations.end())
+        if self._citations.dropped:
+            logger.warning(
+                "%d citations of answer %s were dropped: no passage has their number",
+                self._citations.dropped,
+                self._request.request_id,
+            )
+        return last
 
     def done(self, call: ModelCall | None) -> DoneEvent:
         """The end of a whole answer, with its figures as far as they are known here."""
@@ -161,12 +181,17 @@ class _Progress:
         if "sources" not in content:
             return []
         citations = read_sources(content["sources"])
+        self._numbers.update(citation.number for citation in citations)
         self._timings = _with_retrieval(self._timings, content.get("timings"))
         self._found = StatusEvent(_describe(citations), done=True)
         return [replace(self._found, done=False), CitationsEvent(citations)]
 
     def _since(self, moment: float) -> float:
         return round((moment - self._request.started) * 1000, 3)
+
+
+def _tokens(text: str) -> list[AnswerEvent]:
+    return [TokenEvent(text)] if text else []
 
 
 def _describe(citations: tuple[Citation, ...]) -> str:

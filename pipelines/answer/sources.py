@@ -6,6 +6,7 @@ passages all carry the same key. `page` counts from zero there (0.12.4).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
@@ -46,7 +47,10 @@ def to_source(citation: Citation) -> dict[str, Any]:
 
 
 def read_sources(values: object) -> tuple[Citation, ...]:
-    """Read what a workflow sent back as citations, in order; raises `WorkflowFailed` when it has another shape."""
+    """Read what a workflow sent back as citations, in order; raises `WorkflowFailed` when it has another shape.
+
+    Sources of the same page become one citation, as Open WebUI counts them: its numbers and ours stay the same.
+    """
     if not isinstance(values, list):
         raise WorkflowFailed("The workflow must send its sources as a list.")
     try:
@@ -55,7 +59,20 @@ def read_sources(values: object) -> tuple[Citation, ...]:
         raise WorkflowFailed(
             "The workflow sent sources that are not citations; restore its `Send citations` step."
         ) from error
-    return tuple(_citation(number, source) for number, source in enumerate(sources, start=1))
+    citations: dict[str, Citation] = {}
+    for source in sources:
+        citation = _citation(len(citations) + 1, source)
+        known = citations.get(citation.key)
+        citations[citation.key] = _joined(known, citation) if known else citation
+    return tuple(citations.values())
+
+
+def _joined(known: Citation, more: Citation) -> Citation:
+    return replace(
+        known,
+        passages=(*known.passages, *more.passages),
+        relevances=(*known.relevances, *more.relevances),
+    )
 
 
 def _citation(number: int, source: _Source) -> Citation:

@@ -21,9 +21,10 @@ from pipelines.answer.model_calls import InProcessModelCalls, ModelCall
 from pipelines.answer.offer import ModelOffer
 from pipelines.answer.read_request import Limits
 from pipelines.answer.run import AnswerPath
+from pipelines.answer.sources import to_source
 from pipelines.answer.workflow import WorkflowClient
 from pipelines.cost import PriceList
-from pipelines.domain import Usage
+from pipelines.domain import Citation, Usage
 from pipelines.error_responses import add_error_handlers
 from tests.fakes.n8n import CITATIONS, Handler, N8n, answer, chunk, stream
 from tests.fakes.served import served
@@ -82,8 +83,13 @@ def serve(tmp_path: Path) -> Serve:
     return gateway
 
 
+def sources(*pages: int) -> bytes:
+    found = [to_source(Citation(page, "leave", page, f"Leave p.{page}", ("28 days",), (0.9,))) for page in pages]
+    return chunk("item", json.dumps({"execution_id": "77", "sources": found}), "Send citations")
+
+
 async def whole(request: web.Request) -> web.StreamResponse:
-    return await stream(request, CITATIONS, answer("Thirty ", "days [1]."))
+    return await stream(request, sources(1), answer("Thirty ", "days [1]."))
 
 
 def code(response: httpx.Response) -> str:
@@ -152,6 +158,50 @@ async def test_the_measurement_form_is_the_same_stream(serve: Serve) -> None:
         text = (await bench.http.post("/answer", json={"question": "How much leave?", "k": 3})).text
     names = [line.removeprefix("event: ") for line in text.split("\n") if line.startswith("event: ")]
     assert names == ["meta", "token", "token", "done"]
+
+
+# --- citations -------------------------------------------------------------------------------------------------------
+
+
+CITING = ("28 days [", "1] or 30 [9", "9]", " a year【2†", "source】 [1, 98].", " [Pass", "age 2", ", p. 3] [4")
+CITED = "28 days [1] or 30 a year[2] [1]. [2] [4"
+
+
+async def said_by(bench: Bench, form: str) -> str:
+    if form == "whole":
+        return str((await bench.chat()).json()["choices"][0]["message"]["content"])
+    if form == "measured":
+        text = (await bench.http.post("/answer", json={"question": "How much leave?"})).text
+        return "".join(json.loads(line[6:]).get("text", "") for line in text.splitlines() if line.startswith("data: "))
+    text = (await bench.chat(stream=True)).text
+    lines = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
+    return "".join(choice["delta"].get("content", "") for line in lines for choice in line.get("choices", []))
+
+
+@pytest.mark.parametrize("form", ["streamed", "whole", "measured"])
+async def test_only_citations_with_a_passage_reach_the_reader_in_any_form(
+    serve: Serve, form: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def webhook(request: web.Request) -> web.StreamResponse:
+        return await stream(request, sources(1, 2), answer(*CITING))
+
+    async with serve(webhook) as bench:
+        assert await said_by(bench, form) == CITED
+    warnings = [record.getMessage() for record in caplog.records if record.name == "pipelines.answer.run"]
+    assert [warning.split()[:2] for warning in warnings] == [["2", "citations"]]
+    assert "Leave" not in warnings[0]
+
+
+async def test_a_workflow_that_sends_no_sources_or_sends_them_too_late_cites_nothing(serve: Serve) -> None:
+    async def without(request: web.Request) -> web.StreamResponse:
+        return await stream(request, answer("28 days [1]", "."))
+
+    async def late(request: web.Request) -> web.StreamResponse:
+        return await stream(request, answer("28 days [1]."), sources(1))
+
+    for webhook in (without, late):
+        async with serve(webhook) as bench:
+            assert await said_by(bench, "streamed") == "28 days."
 
 
 # --- failures ---------------------------------------------------------------------------------------------------------

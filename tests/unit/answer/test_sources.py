@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipelines.answer.sources import read_sources, to_source
@@ -23,6 +25,12 @@ def test_pages_count_from_zero_in_open_webui() -> None:
 
 def test_all_passages_of_a_citation_share_one_key_so_that_they_share_one_number() -> None:
     assert {entry["source"] for entry in to_source(PAGED)["metadata"]} == {"doc-1#3"}
+
+
+def test_two_sources_of_one_page_are_one_citation_because_open_webui_counts_them_so() -> None:
+    again = replace(PAGED, passages=("third",), relevances=(0.6,))
+    read = read_sources([to_source(each) for each in (PAGED, UNPAGED, again)])
+    assert [(each.number, each.passages) for each in read] == [(1, ("first", "second", "third")), (2, ("text",))]
 
 
 @pytest.mark.parametrize("values", [None, {}, "x", [1], [{"source": "x"}], [{"source": {"id": "a" * 600, "name": ""}}]])
