@@ -24,6 +24,8 @@ _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|approx|incl|max|min|no|nr|vs|dr|
 _LIST_MARK = re.compile(r"^(?:[-*•–]|\d{1,2}[.)])\s+")
 _NUMBERED_HEADING = re.compile(r"^\d{1,2}(?:\.\d{1,2})*\.?\s+\D+$")
 _FIGURE = re.compile(r"(?<![\w-])\d[\d.,:]*(?![\w-])")
+_UNIT = re.compile(r"\([^()]*\b(?:in|per|pro|je)\s[^()]*\)", re.I)
+"""Of the figures of a table, in the line that names it."""
 _RULE = re.compile(r"^[\s|:+=-]+$")
 
 
@@ -74,6 +76,9 @@ class _Reading:
                 continue
             if _has_cells(line):
                 yield from self._cells(line)
+            elif self._is_caption(place):
+                yield from self._sentences()
+                self._heading = line
             elif _LIST_MARK.match(line) and not line.isupper():
                 yield from self._sentences(then=_LIST_MARK.sub("", line))
             elif _is_heading(line) and place + 1 < len(self._lines) and _ended(self._prose):
@@ -90,8 +95,9 @@ class _Reading:
         if _RULE.match(line):
             return
         cells = tuple(cell.strip(" *") for cell in re.split(r"[|\t]", line.strip("| ")))
-        if all(": " in cell for cell in cells):  # each cell names its column, as chunks write rows
-            yield self._quote("; ".join(cells), row=True)
+        if _names_columns(cells):
+            unit = _UNIT.search(self._heading)
+            yield self._quote("; ".join(cells) + (f" {unit[0]}" if unit else ""), row=True)
             return
         another_table = len(cells) != len(self._header) and not any(map(str.isdigit, line))
         if self._header and not another_table:
@@ -105,6 +111,11 @@ class _Reading:
         header, *rows = lines
         for row in rows:
             yield self._quote(f"{row} ({header})", row=True)
+
+    def _is_caption(self, place: int) -> bool:
+        """Whether this line names the table under it, as chunks do."""
+        line, below = self._lines[place], self._lines[place + 1 : place + 2]
+        return bool(below) and line[-1] not in ".!?" and " | " in below[0] and _names_columns(below[0].split(" | "))
 
     def _unruled_rows(self, place: int) -> int:
         """How many lines from here are such a table, header included; 0 when they are not."""
@@ -148,6 +159,11 @@ def _ended(prose: str) -> bool:
 
 def _has_cells(line: str) -> bool:
     return " | " in line or "\t" in line or (line.startswith("|") and line.endswith("|"))
+
+
+def _names_columns(cells: Sequence[str]) -> bool:
+    """Whether each cell says the name of its column, as chunks write rows; a row's own name may stand without."""
+    return len(cells) > 1 and all(": " in cell for cell in cells[1:])
 
 
 def _may_be_row(line: str) -> bool:

@@ -1,47 +1,31 @@
 """A parsed document in, chunks that fit the embedding model's window out.
 
 A chunk never crosses a page or a heading, except that a section of a line or two takes along the section under it.
-Within a section, text is cut between sentences, lists between items, tables between rows, and every row of a table
-names its cells: alone, it is found by the words of its header and can be quoted.
+Within a section, text is cut between sentences, lists between items, tables between rows. Every row of a table names
+its cells, and stands under the table's caption in every chunk: it is found by the words of both, and can be quoted.
 """
 
 from __future__ import annotations
 
-import math
-import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from pipelines.domain import Block, Chunk, Document, ParsedDocument
+from pipelines.ingest.caption import Captioned, captioned, fitting
 from pipelines.ingest.describe import about
 from pipelines.ingest.formats.table import name_cells
+from pipelines.ingest.pack import Piece, texts
+from pipelines.ingest.sentences import SENTENCE_ENDED, sentences
 from pipelines.ingest.window import CountTokens, Window
 
-RECIPE = "chunks-1"
+RECIPE = "chunks-2"
 """Goes up when documents are cut otherwise than before: an index made earlier is then out of date."""
 TARGET_TOKENS = 200
 """The size of a chunk's text: whole enough to answer from, small enough for six of them to fit a prompt."""
 TINY_TOKENS = 30
 """A section below this is no chunk of its own when the next stands under it."""
-OVERLAP_SHARE = 0.25
-"""Where a paragraph is cut, its last sentence is repeated behind the cut unless it takes more than this of a chunk."""
-SHORTEST_SENTENCE = 4
-"""Characters, the space behind it included."""
-
-_SENTENCE_END = re.compile(r"""(?<=[。！？])|(?<=[.!?])["'”’)\]]*\s+""")
-_ENDS_SENTENCE = re.compile(r"""[.!?。！？]["'”’)\]]*\Z""")
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """The smallest run of text that is not cut further; `glue` joins it to the piece before it."""
-
-    text: str
-    tokens: int
-    glue: str = "\n"
-    is_sentence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +34,7 @@ class _Run:
 
     section: tuple[str, ...]
     page: int | None
-    pieces: list[_Piece] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
 
     @property
     def tokens(self) -> int:
@@ -65,7 +49,8 @@ def chunk_document(
     chunks: list[Chunk] = []
     for run in _merge_tiny(_runs(parsed.blocks, window), window):
         title, section = window.place(run.section)
-        for text in _texts(run.pieces, _limit(window, run.section)):
+        room = window.room(title, section)
+        for text in texts(run.pieces, window, limit=_limit(window, run.section), room=room):
             draft = Chunk("", document.id, len(chunks), text, title, section, run.page, window.about)
             for chunk in _within(window, draft):
                 chunks.append(_numbered(chunk, len(chunks), document))
@@ -74,12 +59,15 @@ def chunk_document(
 
 def _runs(blocks: Sequence[Block], window: Window) -> list[_Run]:
     runs: list[_Run] = []
-    for block, following in pairwise((*blocks, None)):
-        if block is None or (block.kind == "heading" and _is_carried(block, following)):
+    for named, following in pairwise((*captioned(blocks), None)):
+        if named is None:
+            break
+        block = named.block
+        if block.kind == "heading" and _is_carried(block, following.block if following else None):
             continue
         if not runs or (runs[-1].section, runs[-1].page) != (block.section, block.page):
             runs.append(_Run(block.section, block.page))
-        runs[-1].pieces.extend(_pieces(block, window))
+        runs[-1].pieces.extend(_pieces(named, window))
     return runs
 
 
@@ -93,31 +81,23 @@ def _is_carried(heading: Block, following: Block | None) -> bool:
     )
 
 
-def _pieces(block: Block, window: Window) -> Iterator[_Piece]:
-    limit = _limit(window, block.section)
+def _pieces(named: Captioned, window: Window) -> Iterator[Piece]:
+    block = named.block
+    title, section = window.place(block.section)
+    caption = fitting(named.caption, " ".join((title, *section)), window)
+    limit = min(TARGET_TOKENS, max(window.room(title, section) - window.count(" · ".join(caption)), 1))
     for line in block.text.split("\n"):
         glue = "\n"
         is_prose = block.kind == "paragraph"
-        for text in _sentences(line) if is_prose else [name_cells(line, block.header)]:
+        for text in sentences(line) if is_prose else [name_cells(line, block.header)]:
             tokens = window.count(text)
             if tokens <= limit:
-                yield _Piece(text, tokens, glue, is_prose and _ENDS_SENTENCE.search(text) is not None)
+                yield Piece(text, tokens, glue, is_prose and SENTENCE_ENDED.search(text) is not None, caption)
             else:
                 for part in window.cut(text, limit):
-                    yield _Piece(part, window.count(part), glue)
+                    yield Piece(part, window.count(part), glue, caption=caption)
                     glue = ""
             glue = " " if text[-1:].isascii() else ""
-
-
-def _sentences(line: str) -> Iterator[str]:
-    start = 0
-    for match in _SENTENCE_END.finditer(line):
-        # The small letter behind "e.g. " shows that the sentence goes on; "3. " begins one.
-        if match.end() - start > SHORTEST_SENTENCE and not line[match.end() : match.end() + 1].islower():
-            yield line[start : match.end()].rstrip()
-            start = match.end()
-    if line[start:]:
-        yield line[start:]
 
 
 def _merge_tiny(runs: Sequence[_Run], window: Window) -> list[_Run]:
@@ -126,7 +106,7 @@ def _merge_tiny(runs: Sequence[_Run], window: Window) -> list[_Run]:
         above = merged[-1] if merged else None
         if above and above.page == run.page and above.tokens < TINY_TOKENS and _is_under(run.section, above.section):
             heading = " › ".join(run.section[len(above.section) :])
-            pieces = [*above.pieces, _Piece(heading, window.count(heading)), *run.pieces]
+            pieces = [*above.pieces, Piece(heading, window.count(heading)), *run.pieces]
             together = _Run(above.section, above.page, pieces)
             if together.tokens <= _limit(window, above.section):
                 merged[-1] = together
@@ -137,43 +117,6 @@ def _merge_tiny(runs: Sequence[_Run], window: Window) -> list[_Run]:
 
 def _is_under(section: tuple[str, ...], above: tuple[str, ...]) -> bool:
     return len(section) > len(above) and section[: len(above)] == above
-
-
-def _texts(pieces: Sequence[_Piece], limit: int) -> Iterator[str]:
-    """Join pieces to texts of about equal size, none above `limit`."""
-    left = sum(piece.tokens for piece in pieces)
-    goal = _even_share(left, limit)
-    current: list[_Piece] = []
-    tokens = 0
-    for piece in pieces:
-        if current and (tokens >= goal or tokens + piece.tokens > limit):
-            yield _joined(current)
-            current = _overlap(current[-1], piece, limit)
-            tokens = sum(repeated.tokens for repeated in current)
-            goal = _even_share(left + tokens, limit)
-        current.append(piece)
-        tokens += piece.tokens
-        left -= piece.tokens
-    if current:
-        yield _joined(current)
-
-
-def _even_share(tokens: int, limit: int) -> float:
-    return tokens / max(math.ceil(tokens / limit), 1)
-
-
-def _overlap(last: _Piece, following: _Piece, limit: int) -> list[_Piece]:
-    repeats = (
-        last.is_sentence
-        and following.glue != "\n"
-        and last.tokens <= limit * OVERLAP_SHARE
-        and last.tokens + following.tokens <= limit
-    )
-    return [last] if repeats else []
-
-
-def _joined(pieces: Sequence[_Piece]) -> str:
-    return (pieces[0].text + "".join(piece.glue + piece.text for piece in pieces[1:])).strip()
 
 
 def _limit(window: Window, section: tuple[str, ...]) -> int:

@@ -15,6 +15,8 @@ PLACE_SHARE = 0.5
 """At most this share of the window goes to the title and the section; outer headings are dropped first."""
 ABOUT_TOKENS, ABOUT_SHARE = 24, 8
 """What stands beside the title about the document takes no more tokens, and no larger part of the window (1/8)."""
+CAPTION_TOKENS, CAPTION_SHARE = 40, 6
+"""Likewise the caption of a table above the rows of a chunk."""
 
 TOKEN_CHARS = 16
 """A token never stands for more characters. Tokenizers make one of a word of any length that they do not know."""
@@ -36,6 +38,7 @@ class Window:
         self._max_tokens = max_tokens
         self._special = count_tokens("")
         self._counted = lru_cache(REMEMBERED)(self._count)
+        self.caption_tokens = min(CAPTION_TOKENS, max_tokens // CAPTION_SHARE)
         self._places: dict[tuple[str, ...], tuple[str, tuple[str, ...]]] = {}
         self.about = next(self.cut(about, min(ABOUT_TOKENS, max_tokens // ABOUT_SHARE)), "").strip()
 

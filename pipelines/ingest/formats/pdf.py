@@ -94,7 +94,7 @@ def _blocks(items: Sequence[str | Table], width: int) -> Iterator[Block]:
             for table in run:
                 if isinstance(table, Table):
                     rows = (table.header, *table.rows) if table.header else table.rows
-                    block = table_block(rows, section=(), has_header=bool(table.header))
+                    block = table_block(rows, section=(), has_header=bool(table.header), is_grouped=True)
                     if block:
                         yield block
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from pipelines.ingest.formats.pdf_columns import Column, Row, column_of
 from pipelines.ingest.formats.pdf_segments import Segment, is_number, tidy_amount
+from pipelines.ingest.formats.table import TOTAL
 
 SAME_LINE = 0.45
 """Of a line's height: segments whose middles are no further apart stand side by side."""
@@ -20,7 +21,6 @@ INDENT = 2.0
 """Points by which what stands under a section is set further right."""
 
 _NUMBER = re.compile(r"\d")
-_TOTAL = re.compile(r"(?:sub)?total\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ def _with_sections(rows: Sequence[_TableRow]) -> list[tuple[str, ...]]:
         elif row.label and open_sections:
             section = open_sections[-1]
             # "Total current assets" needs no section to be understood, and ends it.
-            is_total = _TOTAL.match(row.label) is not None
+            is_total = TOTAL.match(row.label) is not None
             if is_total:
                 open_sections.pop()
             if not is_total or " " not in row.label:
@@ -197,6 +197,6 @@ def _is_flat(section: _TableRow, rows: Sequence[_TableRow]) -> bool:
     for number, row in enumerate(rows):
         if row.is_label_only or row.left >= section.left + INDENT or row.left < section.left - INDENT:
             return False
-        if _TOTAL.match(row.label):
+        if TOTAL.match(row.label):
             return number > 0
     return False

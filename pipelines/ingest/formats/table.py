@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pipelines.domain import Block
@@ -9,19 +10,25 @@ from pipelines.ingest.formats.clean import clean_line
 
 SEPARATOR = " | "
 
+TOTAL = re.compile(r"(?:(?:sub|grand )?total|(?:zwischen|gesamt)?summe|(?:ins)?gesamt)\b", re.IGNORECASE)
+"""How a row begins that sums up those above it."""
 
-def table_block(rows: Sequence[Sequence[str]], *, section: tuple[str, ...], has_header: bool = True) -> Block | None:
+
+def table_block(
+    rows: Sequence[Sequence[str]], *, section: tuple[str, ...], has_header: bool = True, is_grouped: bool = False
+) -> Block | None:
     """One row a line, cells between separators; None when the table holds no text.
 
-    A table of a single row has no header: the row is its content.
+    A table of a single row has no header: the row is its content. Rows under a name with a colon carry that name,
+    unless the table `is_grouped` and they do.
     """
-    cleaned = ([_cell(cell) for cell in row] for row in rows)
-    lines = [SEPARATOR.join(cells) for cells in cleaned if any(cells)]
-    if not lines:
+    filled = [cells for cells in ([_cell(cell) for cell in row] for row in rows) if any(cells)]
+    if not filled:
         return None
-    if not has_header or len(lines) == 1:
-        return Block("\n".join(lines), kind="table", section=section)
-    return Block("\n".join(lines[1:]), kind="table", section=section, header=lines[0])
+    start = 1 if has_header and len(filled) > 1 else 0
+    body = filled[start:] if is_grouped else _with_groups(filled[start:])
+    header = SEPARATOR.join(filled[0]) if start else ""
+    return Block("\n".join(map(SEPARATOR.join, body)), kind="table", section=section, header=header)
 
 
 def name_cells(row: str, header: str) -> str:
@@ -32,6 +39,28 @@ def name_cells(row: str, header: str) -> str:
     names += [""] * (len(cells) - len(names))
     named = [f"{name}: {cell}" if name else cell for name, cell in zip(names, cells, strict=False) if cell]
     return SEPARATOR.join(named)
+
+
+def _with_groups(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The rows under one that is only a name with a colon, such as "Net sales:", with that name before theirs.
+
+    Up to the next name without values, the next colon or a total; "Total net sales" needs no name before it.
+    """
+    found: list[list[str]] = []
+    group = ""
+    for label, *values in rows:
+        if not any(values):
+            group = label if label.endswith(":") else ""
+        elif label.endswith(":"):
+            group = ""
+        elif group and label:
+            if found[-1] == [group]:
+                found.pop()
+            is_total = TOTAL.match(label) is not None
+            label = label if is_total and " " in label else f"{group} {label}"
+            group = "" if is_total else group
+        found.append([label, *values] if any(values) or not group else [group])
+    return found
 
 
 def _cell(text: str) -> str:

@@ -75,3 +75,14 @@ def test_a_table_after_another_has_its_own_header() -> None:
 def test_the_same_sentence_in_two_passages_is_quoted_once() -> None:
     passages = [PromptPassage(number, "Travel", number, "Tips are not paid.") for number in (1, 2)]
     assert [quote.number for quote in quotes_of(passages)] == [1]
+
+
+def test_a_row_is_quoted_with_the_unit_that_stands_above_its_table() -> None:
+    caption = "Statements of income · (In millions, unaudited)"
+    passage = f"{caption}\nNet sales: Products | 2023: 60 | 2022: 64\nCosts | 2023: 5"
+    quotes = quotes_of([PromptPassage(1, "Report", 4, passage)])
+    assert [quote.text for quote in quotes] == [
+        "Net sales: Products; 2023: 60; 2022: 64 (In millions, unaudited)",
+        "Costs; 2023: 5 (In millions, unaudited)",
+    ]
+    assert quotes[0].context == "Report › Statements of income · (In millions, unaudited)"
