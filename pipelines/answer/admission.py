@@ -47,5 +47,13 @@ class Admission:
             self._mean_s += _SMOOTHING * (time.monotonic() - started - self._mean_s)
             self._slots.release()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a call that can be done without may be made: nobody waits, and it does not take the last slot.
+
+        The only slot of an idle provider may be taken.
+        """
+        return self.waiting == 0 and (self.active == 0 or self._parallel - self.active > 1)
+
     def _retry_after(self) -> float:
         return min(_MAX_RETRY_S, math.ceil(self._mean_s * (self.waiting + 1) / self._parallel))

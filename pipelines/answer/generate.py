@@ -86,6 +86,10 @@ class ModelRouter:
         """How many answers are being written now."""
         return sum(admission.active for admission in self._admissions.values())
 
+    def has_room(self, ref: ModelRef) -> bool:
+        """Whether a model may be asked for what can be done without; never at the cost of somebody's answer."""
+        return self._admissions[ref.provider].has_room
+
     async def resolve(self, model_id: str) -> ModelRef:
         """The model an id means now; raises as `ModelDirectory.resolve` does."""
         return await self._directory.resolve(model_id)

@@ -1,41 +1,56 @@
-"""Understands a question: what to search for, when the last turn only makes sense after the ones before it."""
+"""Understands a question: the question with its history goes in, the texts to search for come out."""
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 
+from pipelines.answer.compare import compared
+from pipelines.answer.follow_up import resolve, thread_of
+from pipelines.answer.leaning import is_follow_up
+from pipelines.answer.split import MAX_SEARCHES, questions_in
 from pipelines.domain import Question
 
-_CUES = re.compile(
-    r"^\W*(and|also|but|so|then|why|what about|how about|what if|und|auch|aber|wie sieht es|was ist mit|et|y)\b", re.I
-)
-_POINTERS = re.compile(
-    r"\b(it|its|that|this|they|them|their|those|these|there|same|one|ones|former|latter|above|previous|"
-    r"das|dies|diese|dieser|dafür|dort|davon|darüber|sie|ihnen)\b",
-    re.I,
-)
-_WORD = re.compile(r"\w+")
-_SHORT_QUESTION_WORDS = 12
-"""A longer question that says "it" mostly explains itself."""
-_FRAGMENT_WORDS = 3
+__all__ = ["MAX_SEARCHES", "SEARCH_CHARACTERS", "Understood", "is_follow_up", "search_text", "understand"]
+
+SEARCH_CHARACTERS = 2_000
+"""No embedding model here reads more of a text, and a question that needs more is a document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What to search for: one to `MAX_SEARCHES` texts, the most important first, none over `SEARCH_CHARACTERS`.
+
+    `needs_model` is True when the rules are not sure that the texts say what was asked.
+    """
+
+    texts: tuple[str, ...]
+    needs_model: bool = False
+
+    def led_by(self, rewritten: str | None) -> Understood:
+        """These texts behind what a model made of the question, if anything: it adds to what is found, no more."""
+        if not rewritten:
+            return self
+        return Understood(tuple(dict.fromkeys((rewritten, *self.texts)))[:MAX_SEARCHES])
+
+
+def understand(question: Question) -> Understood:
+    """Make a question stand alone, by rules, and take several questions in one apart. Pure; bounded for any input."""
+    text = _bounded(question.text.strip())
+    first, *others = questions_in(text)
+    thread, answer = thread_of(question.history)
+    asked = resolve(thread, first, answer)
+    texts = (asked.text, *others) if others else compared(asked.text)
+    return Understood(tuple(each[:SEARCH_CHARACTERS] for each in texts), needs_model=not asked.sure)
 
 
 def search_text(question: Question) -> str:
-    """Return the text to search for: the question, led by the one it follows up on when it cannot stand alone."""
-    topic = ""
-    for message in question.history:
-        if message.role == "user":
-            topic = _lead(topic, message.content)
-    return _lead(topic, question.text)
+    """The most important text to search for."""
+    return understand(question).texts[0]
 
 
-def is_follow_up(text: str) -> bool:
-    """Whether a question leans on the turn before it, judged by its words alone."""
-    words = len(_WORD.findall(text))
-    if words <= _FRAGMENT_WORDS or _CUES.match(text):
-        return True
-    return words <= _SHORT_QUESTION_WORDS and _POINTERS.search(text) is not None
-
-
-def _lead(topic: str, text: str) -> str:
-    return f"{topic}\n{text}" if topic and is_follow_up(text) else text
+def _bounded(text: str) -> str:
+    """A text that is too long to search for: its beginning and its end, where people say what they want."""
+    if len(text) <= SEARCH_CHARACTERS:
+        return text
+    half = SEARCH_CHARACTERS // 2
+    return f"{text[:half]}\n{text[1 - half :]}"

@@ -21,6 +21,18 @@ mein dein sein unser kann darf muss soll hat haben gibt viel viele auch nicht
 STOP_WORDS = frozenset(_STOP_WORDS.split())
 """Words that say nothing about the subject, in English and German."""
 
+_PREPOSITIONS = """
+in at on for of from by to with during under over per after before within without since until im am an bei beim für
+von vom aus mit nach vor während unter über zu zum zur auf ab bis seit innerhalb
+"""
+_INTERROGATIVES = """
+who what when where why how which whose whom wer wen wem was wann wo wohin wie wieviel wieviele warum wieso weshalb
+welche welcher welches welchen welchem
+"""
+PREPOSITIONS = tuple(_PREPOSITIONS.split())
+"""Words before a name, a place or a time, in English and German."""
+INTERROGATIVES = tuple(_INTERROGATIVES.split())
+"""Words that a question begins with, in English and German."""
 
 _AKIN_LETTERS = 4
 _AKIN_ENDING = 3

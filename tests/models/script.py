@@ -7,6 +7,7 @@ mock-ttft0-itl0-len50-err5         an error line after 5 tokens
 mock-ttft0-itl0-len50-err          an error instead of an answer
 mock-ttft0-itl0-len50-busy         "server busy" instead of an answer
 mock-ttft0-itl200-len50-drip       the bytes of each line one by one, 200 ms apart
+mock-say300-Who-pays-for-it?       the words of its name as one token after 300 ms
 mock-vision-page5000               5 s for an image, then the text on it (`pages.py`); -fail, -err and -busy as above
 """
 
@@ -31,6 +32,7 @@ _NAME = re.compile(
     r"(?:-(?P<fault>fail|hang|err|busy|drip)(?P<after>\d{0,6}))?(?::latest)?"
 )
 _VISION_NAME = re.compile(r"mock-vision-page(?P<page>\d{1,6})(?:-(?P<fault>fail|err|busy))?(?::latest)?")
+_SAY_NAME = re.compile(r"mock-say(?P<ttft>\d{1,6})-(?P<said>.{1,500}?)(?::latest)?", re.DOTALL)
 _TASKS: Mapping[str, object] = {
     '"title"': {"title": "A mock conversation"},
     '"tags"': {"tags": ["Mock", "Testing"]},
@@ -65,6 +67,8 @@ def read_script(model: str) -> Script | None:
     """The script that a model's name spells, or None when there is no such model."""
     if match := _VISION_NAME.fullmatch(model):
         return Script(ttft_s=int(match["page"]) / 1000, itl_s=0, tokens=("No image.",), fault=_fault(match))
+    if match := _SAY_NAME.fullmatch(model):
+        return Script(ttft_s=int(match["ttft"]) / 1000, itl_s=0, tokens=(match["said"].replace("-", " "),))
     match = _NAME.fullmatch(model)
     if not match:
         return None
