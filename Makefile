@@ -24,7 +24,7 @@ IF_INSTALLED = @test -x $(RAGLINE) || { echo "Nothing is installed here yet, so 
 .PHONY: help up down status logs demo test lint fix bench bench-ingest bench-retrieval lock clean python
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-15s %s\n", $$1, $$2 }'
 
 up: $(ENV)/.native ## install what is missing, start everything, print the address and the login
 	@$(RAGLINE) up

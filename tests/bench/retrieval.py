@@ -1,6 +1,7 @@
 """`make bench-retrieval`: how fast passages are found, and whether it keeps what is promised of it.
 
-`latency` asks `POST /retrieve` over HTTP of an index of 50,000 chunks of which each reader may read a part.
+`latency` asks `POST /retrieve` over HTTP of an index of 50,000 chunks of which each reader may read a part. `memory`
+opens indexes of more and more chunks, each in a process of its own.
 
 Every index is the product's own, kept below the state folder and built anew when the engine's configuration, the
 corpus or the embedding model has changed. What is compared is measured in turns, so that a noisy moment of the machine
@@ -28,9 +29,10 @@ from tests.bench.figures import write_figures
 from tests.bench.ingest_bars import Bar
 from tests.bench.ingest_tables import of_bars
 from tests.bench.retrieval_latency import CHILD, measure_latency
-from tests.bench.retrieval_results import Built, Plan
+from tests.bench.retrieval_results import Built, Footprint, Plan, Resident
 
 CHUNKS = 50_000
+GROWTH, QUICK_GROWTH = (50_000, 100_000, 200_000, 500_000), (20_000, 50_000)
 
 console = Console(width=130)
 
@@ -41,28 +43,48 @@ class Run:
 
     state: Path
     rounds: int
+    quick: bool
     chunks: tuple[int, ...]
     bars: list[Bar] = field(default_factory=list)
     results: dict[str, list[Any]] = field(default_factory=dict)
 
     def latency(self) -> None:
         """`POST /retrieve` over HTTP, with access filters."""
-        chunks = self.chunks[0] if self.chunks else CHUNKS
-        rounds = measure_latency(self._built("serve", chunks), self.rounds)
-        self.results["latency"] = [{"chunks": chunks, **asdict(each)} for each in rounds]
-        console.print(tables.of_latency(rounds, chunks), tables.of_overhead(rounds), sep="\n")
-        self.bars += bars.latency(rounds, chunks)
+        for chunks in self.chunks or (CHUNKS,):
+            self._built(chunks)
+            rounds = measure_latency(Plan("serve", str(self.state), chunks), self.rounds)
+            self._note("latency", *({"chunks": chunks, **asdict(each)} for each in rounds))
+            console.print(tables.of_latency(rounds, chunks), tables.of_overhead(rounds), sep="\n")
+            self.bars += bars.latency(rounds, chunks)
 
-    def _built(self, task: str, chunks: int) -> Plan:
-        """A plan whose index is there."""
+    def memory(self) -> None:
+        """How an index grows."""
+        sizes = self.chunks or (QUICK_GROWTH if self.quick else GROWTH)
+        built = [self._built(chunks) for chunks in sizes]
+        footprints = [self._footprint(chunks) for chunks in sizes]
+        self._note("memory", *map(asdict, footprints))
+        console.print(tables.of_memory(built, footprints))
+        self.bars += bars.memory(footprints)
+
+    def _built(self, chunks: int) -> Built:
+        """An index of that size, built where it was not there."""
         plan = Plan("build", str(self.state), chunks)
         built = Built(**run_child(CHILD, asdict(plan), f"building the index of {chunks:,} chunks"))
-        console.print(tables.of_build(built))
-        self.results.setdefault("build", []).append(asdict(built))
-        return Plan(task, str(self.state), chunks)
+        console.print(tables.of_build(built), soft_wrap=True)
+        self._note("build", asdict(built))
+        return built
+
+    def _footprint(self, chunks: int) -> Footprint:
+        plan = Plan("memory", str(self.state), chunks)
+        said = run_child(CHILD, asdict(plan), f"opening the index of {chunks:,} chunks")
+        memory = {name: Resident(**said[name]) for name in ("before", "opened", "searched")}
+        return Footprint(**{**said, **memory})
+
+    def _note(self, name: str, *results: Any) -> None:
+        self.results.setdefault(name, []).extend(results)
 
 
-SCENARIOS: dict[str, Callable[[Run], None]] = {"latency": Run.latency}
+SCENARIOS: dict[str, Callable[[Run], None]] = {"latency": Run.latency, "memory": Run.memory}
 
 
 def main() -> None:
@@ -72,7 +94,7 @@ def main() -> None:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     state = arguments.state_dir.resolve()
     prepare_model("all-MiniLM-L6-v2", "onnx", state)
-    run = Run(state, 1 if arguments.quick else arguments.rounds, tuple(arguments.chunks))
+    run = Run(state, 1 if arguments.quick else arguments.rounds, arguments.quick, tuple(arguments.chunks))
     began = time.perf_counter()
     for scenario in arguments.only or SCENARIOS:
         SCENARIOS[scenario](run)
@@ -86,7 +108,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.retrieval", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="of the questions over HTTP")
-    parser.add_argument("--quick", action="store_true", help="one round")
+    parser.add_argument("--quick", action="store_true", help="one round, and small indexes")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, help="these scenarios alone")
     parser.add_argument("--chunks", type=int, nargs="+", default=[], help="other sizes of the index")
     parser.add_argument("--state-dir", type=Path, default=Path(".ragline"), help="holds the exported embedding model")

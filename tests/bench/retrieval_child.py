@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 
 from tests.bench.child import read_plan
 from tests.bench.retrieval_index import build_index
-from tests.bench.retrieval_results import Plan
+from tests.bench.retrieval_memory import measure_memory
+from tests.bench.retrieval_results import Built, Footprint, Plan
 from tests.bench.retrieval_serve import serve_index
+
+REPORTS: dict[str, Callable[[Plan], Built | Footprint]] = {"build": build_index, "memory": measure_memory}
 
 
 def main() -> None:
@@ -16,7 +20,7 @@ def main() -> None:
     if plan.task == "serve":
         serve_index(plan)
     else:
-        print(json.dumps(asdict(build_index(plan))), flush=True)
+        print(json.dumps(asdict(REPORTS[plan.task](plan))), flush=True)
 
 
 if __name__ == "__main__":

@@ -16,15 +16,40 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A built index. `optimise_s` is its first opening, which builds the graph; all zeros where it was there before."""
+    """A built index. `optimise_s` is its first opening, which builds the graph; `peak_mb` the most memory of the
+    process that did all this. `here` is False where the index was there before, and the figures are of then."""
 
     folder: str
     chunks: int
     documents: int
-    make_s: float = 0.0
-    stage_s: float = 0.0
-    publish_s: float = 0.0
-    optimise_s: float = 0.0
+    make_s: float
+    stage_s: float
+    publish_s: float
+    optimise_s: float
+    peak_mb: float
+    here: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """Memory of a process in MB: its own data, what mirrors files, and the most of both together so far."""
+
+    anonymous: float
+    file: float
+    peak: float
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What an index takes: memory before it was opened, after that, and after questions; opening warm; its files."""
+
+    chunks: int
+    before: Resident
+    opened: Resident
+    searched: Resident
+    open_s: float
+    disk_mb: float
+    index_ms: list[float]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,17 @@ from statistics import median
 from rich.table import Table
 
 from tests.bench.ingest_tables import percentiles, plain_table
-from tests.bench.retrieval_results import Built, Load, Round
+from tests.bench.retrieval_results import Built, Footprint, Load, Round
 
 
 def of_build(built: Built) -> str:
     """How long the index took, in one line."""
     written = built.stage_s + built.publish_s
-    if not written:
-        return f"{built.chunks:,} chunks in {built.documents:,} documents were indexed before: {built.folder}"
     return (
-        f"{built.chunks:,} chunks in {built.documents:,} documents, indexed in {written:.0f} s "
-        f"({built.chunks / written:,.0f} chunks/s: staged in {built.stage_s:.0f} s, published in "
-        f"{built.publish_s:.0f} s); made in {built.make_s:.0f} s; the first opening took {built.optimise_s:.0f} s."
+        f"{built.chunks:,} chunks in {built.documents:,} documents, indexed {'' if built.here else 'earlier, '}in "
+        f"{written:.0f} s ({built.chunks / written:,.0f} chunks/s: staged in {built.stage_s:.0f} s, published in "
+        f"{built.publish_s:.0f} s); made in {built.make_s:.0f} s; the first opening took {built.optimise_s:.0f} s; "
+        f"peak {built.peak_mb:,.0f} MB. {built.folder}"
     )
 
 
@@ -46,6 +45,25 @@ def of_overhead(rounds: Sequence[Round]) -> str:
         f"{parts[1]:.1f} ms; {whole - sum(parts):.1f} ms are HTTP, understanding and the prompt. "
         f"{passages:.1f} passages an answer."
     )
+
+
+def of_memory(built: Sequence[Built], footprints: Sequence[Footprint]) -> Table:
+    """How memory, disk and time grow with the chunks."""
+    title = "An index of a size, opened and asked in a process of its own; MB, of the process before it was opened last"
+    names = ("chunks", "own", "of files", "own+files", "bytes/chunk", "peak", "disk", "first opening s", "opening s")
+    table = plain_table(title, (*names, "search p50 ms", "p95 ms", "before"))
+    for made, each in zip(built, footprints, strict=True):
+        before, after = each.before, each.searched
+        own, files = after.anonymous - before.anonymous, after.file - before.file
+        p50, p95 = percentiles(each.index_ms)
+        table.add_row(
+            *(f"{value:,.0f}" for value in (each.chunks, own, files, own + files)),
+            f"{(own + files) * 2**20 / each.chunks:,.0f}",
+            *(f"{value:,.0f}" for value in (after.peak, each.disk_mb)),
+            *(f"{value:.1f}" for value in (made.optimise_s, each.open_s, p50, p95)),
+            f"{before.anonymous + before.file:,.0f}",
+        )
+    return table
 
 
 def _alone(rounds: Sequence[Round]) -> tuple[list[list[float]], list[list[float]]]:

@@ -19,7 +19,8 @@ from tests.bench import retrieval_bars as bars
 from tests.bench.ingest_bars import Bar
 from tests.bench.retrieval_corpus import Corpus, Language, access_of, document_id, reader
 from tests.bench.retrieval_load import Target, ask_all
-from tests.bench.retrieval_results import Alone, Load, Round
+from tests.bench.retrieval_memory import disk_mb, resident
+from tests.bench.retrieval_results import Alone, Footprint, Load, Resident, Round
 from tests.bench.retrieval_serve import measure_alone
 from tests.fakes.word_embedding import WordEmbedding
 
@@ -132,6 +133,32 @@ async def test_the_parts_alone_are_measured_with_what_retrieval_asks_of_them(cor
     assert len(alone.embed_ms) == len(alone.index_ms) == 3
     assert all(ms > 0 for ms in (*alone.embed_ms, *alone.index_ms))
     assert not {"search", "read"} & vars(index).keys()
+
+
+def test_memory_counts_what_the_process_holds_and_the_most_it_held() -> None:
+    before = resident()
+    held = bytearray(b"x") * 2**26
+    during = resident()
+    del held
+
+    assert 60 < during.anonymous - before.anonymous < 70
+    assert resident().peak >= during.anonymous
+
+
+def test_disk_space_is_what_files_take_and_not_how_long_they_are(tmp_path: Path) -> None:
+    with (tmp_path / "reserved").open("wb") as file:
+        file.truncate(2**30)
+    (tmp_path / "written").write_bytes(b"x" * 2**20)
+
+    assert 0.9 < disk_mb(tmp_path) < 2
+
+
+def test_the_memory_bar_is_that_of_the_largest_index() -> None:
+    few, much = Resident(100, 50, 200), Resident(2100, 50, 2200)
+    small = Footprint(50_000, few, few, few, 1.0, 100.0, [2.0])
+
+    assert not missed(bars.memory([small, replace(small, chunks=500_000)]))
+    assert missed(bars.memory([replace(small, chunks=500_000, searched=much), small]))
 
 
 class _Live:
