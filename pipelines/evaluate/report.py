@@ -35,9 +35,9 @@ def report_comparison(comparison: Comparison) -> RenderableType:
     """Every measure with what B has more, whether that is real, and the questions that changed most."""
     names = ABLATIONS[comparison.ablation_a], ABLATIONS[comparison.ablation_b]
     table = _table(f"B ({names[1]}) against A ({names[0]}), {comparison.common} questions that both asked", "measure")
-    for name in ("difference", "95 % interval", "p", "questions"):
+    for name in ("difference", "95 % interval", "p"):
         table.add_column(name, justify="right")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for each in comparison.differences:
         table.add_row(*_difference_cells(each), _verdict(each))
     parts: list[RenderableType] = [table]
@@ -103,25 +103,25 @@ def _differences(differences: Sequence[Difference]) -> Table:
         table.add_column(name, justify="left" if name == "measure" else "right")
     for each in differences:
         if each.measure in COMPARED:
-            table.add_row(ABLATIONS[each.worse], *_difference_cells(each))
+            table.add_row(ABLATIONS[each.worse], *_difference_cells(each), str(each.n))
     return table
 
 
-def _difference_cells(each: Difference) -> tuple[str, Text, str, str, str]:
-    """Measure, difference, interval, p and number of questions."""
+def _difference_cells(each: Difference) -> tuple[str, Text, str, str]:
+    """Measure, difference, interval and p."""
     style = ("green" if each.difference > 0 else "red") if each.is_real else ""
     return (
         measure_name(each.measure),
         Text(f"{each.difference:+.3f}", style=style),
         f"{each.low:+.3f} to {each.high:+.3f}",
         f"{each.p:.4f}",
-        str(each.n),
     )
 
 
 def _verdict(each: Difference) -> Text:
     if each.is_real:
-        return Text("better", style="green") if each.difference > 0 else Text("worse", style="red")
+        better = each.difference > 0
+        return Text(f"{'better' if better else 'worse'}, over {each.n} questions", style="green" if better else "red")
     return Text(f"no difference that {each.n} questions could show", style="dim")
 
 

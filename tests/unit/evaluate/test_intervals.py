@@ -44,7 +44,7 @@ def test_as_many_better_as_worse_is_none() -> None:
 
 
 def test_p_is_near_that_of_the_t_test() -> None:
-    from scipy import stats
+    from scipy import stats  # type: ignore[import-untyped]
 
     rng = np.random.default_rng(3)
     a = rng.random(80)
