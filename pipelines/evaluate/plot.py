@@ -88,4 +88,5 @@ def _point(panel: Axes, row: int, summary: Summary, colour: str) -> None:
         ha="center",
         fontsize=7.5,
         color=colour,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
     )

@@ -22,7 +22,7 @@ RARE = 0.15
 """A figure or a run of words that more of a document's pages hold proves nothing."""
 RUN = 4
 """Words in a run."""
-ENOUGH_WORDING = 15.0
+ENOUGH_WORDING = 20.0
 """The weight of shared runs from which a page is taken for wording alone: a rare half sentence."""
 ENOUGH_FIGURES = 5.0
 """The same for figures alone: one of four digits or more on few pages, or two lesser ones."""
@@ -33,6 +33,7 @@ MOST_WORTH = 2.0
 """How many runs of words a figure weighs, by its digits: a short one stands on a page by chance more easily."""
 
 _SOURCE = re.compile(r"\(?\"?SOURCES?(\(S\))?:?[^\n)]*\)?|\"?20\d\d Q\d [A-Z]{4}(\.pdf)?\"?", re.IGNORECASE)
+_QUOTED_HEADING = re.compile(r"\"(?:[^\s\"]+\s+){4,}[^\s\"]+\"")
 _FIGURE = re.compile(r"\$?\d[\d,]*(?:\.\d+)?(?:\s*(?:%|percent|billion|million))?")
 _WORD = re.compile(r"[a-z]+|\d[\d,]*(?:\.\d+)?%?")
 _WITHOUT_WEIGHT = """
@@ -88,8 +89,11 @@ def page_text(text: str) -> PageText:
 
 
 def find_evidence(question: str, answer: str, document: str, pages: Sequence[PageText]) -> list[Evidence]:
-    """The pages of one document, in order, that hold what the answer says; none where it says nothing to be found."""
-    answer = _SOURCE.sub(" ", answer)
+    """The pages of one document, in order, that hold what the answer says; none where it says nothing to be found.
+
+    What an answer names as its source, a document or a section's heading in quotes, is no evidence.
+    """
+    answer = _QUOTED_HEADING.sub(" ", _SOURCE.sub(" ", answer))
     figures = _by_figures(question, answer, pages)
     wording = _by_wording(answer, pages)
     by_figures = {page: sum(weight for _, weight in held) for page, held in figures.items()}
