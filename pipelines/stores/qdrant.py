@@ -18,7 +18,7 @@ from qdrant_client import QdrantClient, models
 from pipelines.domain import NO_FILTERS, Chunk, Document, Filters, IndexedDocument, Passage, Vector, group_scope
 from pipelines.errors import SetupFailed, StoreUnavailable
 from pipelines.providers.base import EmbeddingProvider
-from pipelines.stores.base import ChunkIndex, Place, SearchRequest, spread
+from pipelines.stores.base import ChunkIndex, Place, SearchRequest
 from pipelines.stores.catalog import Catalog
 from pipelines.stores.payload import (
     BM25,
@@ -34,6 +34,7 @@ from pipelines.stores.qdrant_filters import FIELDS, is_equal, make_point, only, 
 from pipelines.stores.qdrant_heads import Change, Head, Heads
 from pipelines.stores.qdrant_listing import Listing
 from pipelines.stores.qdrant_points import Points
+from pipelines.stores.rankings import Ranking, rankings
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ BATCH = 256
 """Points in one call that writes: about 2 MB of JSON; the server takes 32."""
 ATTEMPTS = 5
 """How often a search is made again because of documents that changed while it ran."""
+
+_FOUND_FIELDS = [*CHUNK_FIELDS, "staging"]
 
 Found = TypeVar("Found", models.Record, models.ScoredPoint)
 
@@ -127,10 +130,9 @@ class QdrantIndex(ChunkIndex):
         return there
 
     def search(self, request: SearchRequest) -> list[Passage]:
-        rankings = self._rankings(request)
-        if not rankings or not request.scopes:
+        if not request.scopes:
             return []
-        found = self._current(lambda without: self._query(request, rankings, without), request.scopes, request.filters)
+        found = self._current(lambda without: self._query(request, without), request.scopes, request.filters)
         return [read_passage(point, request.vector, head.indexed.document) for point, head in found]
 
     def read(self, places: Sequence[Place], scopes: Sequence[str]) -> list[Chunk]:
@@ -142,7 +144,7 @@ class QdrantIndex(ChunkIndex):
 
         def scroll(without: Collection[str]) -> list[models.Record]:
             these = readable_by(scopes, without=without, places=by_document)
-            return list(self._points.scroll(these, [*CHUNK_FIELDS, "staging"]))
+            return list(self._points.scroll(these, _FOUND_FIELDS))
 
         return [read_chunk(record.payload or {}) for record, _ in self._current(scroll, scopes)]
 
@@ -191,43 +193,29 @@ class QdrantIndex(ChunkIndex):
             left_out = not_counting
         return current
 
-    def _rankings(self, request: SearchRequest) -> list[tuple[float, models.Query, str, Sequence[str]]]:
-        """What is fused: weight, query, the vector it is compared with, and the documents it is narrowed to."""
-        weights, words = request.weights, self._bm25.embed_query(request.text)
-        rankings: list[tuple[float, str, Sequence[str]]] = [(weights.dense, DENSE, ()), (weights.bm25, BM25, ())]
-        if request.preferred:
-            for documents in spread(request.preferred):
-                rankings += [(weights.preferred_dense, DENSE, documents), (weights.preferred_bm25, BM25, documents)]
-        queries = {
-            DENSE: models.NearestQuery(nearest=request.vector.tolist()),
-            BM25: models.NearestQuery(nearest=sparse(words)),
-        }
-        return [
-            (weight, queries[using], using, documents)
-            for weight, using, documents in rankings
-            # A question without words is ranked by its vector alone.
-            if weight > 0 and (using == DENSE or words.indices)
-        ]
-
-    def _query(
-        self,
-        request: SearchRequest,
-        rankings: list[tuple[float, models.Query, str, Sequence[str]]],
-        without: Iterable[str],
-    ) -> list[models.ScoredPoint]:
+    def _query(self, request: SearchRequest, without: Iterable[str]) -> list[models.ScoredPoint]:
         """The only search there is; each ranking in it filters by access."""
         left_out = list(without)
         prefetch = [
             models.Prefetch(
-                query=query,
-                using=using,
+                query=self._nearest(request, ranking),
+                using=ranking.using,
                 limit=request.candidates,
-                filter=readable_by(request.scopes, without=left_out, filters=request.filters, documents=documents),
+                filter=readable_by(
+                    request.scopes, without=left_out, filters=request.filters, documents=ranking.documents
+                ),
             )
-            for _, query, using, documents in rankings
+            for ranking in rankings(request)
         ]
-        fusion = models.RrfQuery(rrf=models.Rrf(k=RRF_K, weights=[weight for weight, *_ in rankings]))
-        return self._points.query(prefetch, fusion, request.limit, fields=[*CHUNK_FIELDS, "staging"], vector=DENSE)
+        if not prefetch:
+            return []
+        fusion = models.RrfQuery(rrf=models.Rrf(k=RRF_K, weights=[ranking.weight for ranking in rankings(request)]))
+        return self._points.query(prefetch, fusion, request.limit, fields=_FOUND_FIELDS, vector=DENSE)
+
+    def _nearest(self, request: SearchRequest, ranking: Ranking) -> models.NearestQuery:
+        if ranking.using == DENSE:
+            return models.NearestQuery(nearest=request.vector.tolist())
+        return models.NearestQuery(nearest=sparse(self._bm25.embed_query(ranking.text)))
 
     def _change(self, document_id: str, make: Callable[[str], Change]) -> None:
         """Make a change of the head as it is; again if another process changed it meanwhile."""

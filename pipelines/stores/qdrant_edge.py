@@ -177,6 +177,8 @@ class QdrantEdgeIndex(ChunkIndex):
                     (weights.preferred_bm25, BM25, focus, within),
                 ]
             made = [ranking for ranking in rankings if ranking[0] > 0]
+            if not made:
+                return []
             fusion = qdrant.Fusion.Rrf(RRF_K, [weight for weight, *_ in made])
             return self._shard.query(
                 qdrant.QueryRequest(

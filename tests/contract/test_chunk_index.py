@@ -1,112 +1,18 @@
-"""What every chunk index does, run over every adapter: a new one is one more row of `INDEXES`."""
+"""What every chunk index does with the documents it is given, run over every adapter."""
 
 from __future__ import annotations
 
 import threading
-import uuid
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from qdrant_client import QdrantClient
 
-from pipelines.domain import EVERYONE, Chunk, Document, IndexedDocument, User, group_scope, user_scope
+from pipelines.domain import EVERYONE, User, group_scope, user_scope
 from pipelines.errors import RaglineError, SetupFailed, StoreUnavailable
 from pipelines.stores import qdrant_edge, qdrant_points
-from pipelines.stores.base import ChunkIndex, SearchRequest
-from pipelines.stores.qdrant import QdrantIndex
-from pipelines.stores.qdrant_edge import QdrantEdgeIndex
-from pipelines.stores.qdrant_points import connect
-from tests.fakes.qdrant_server import running_qdrant
+from pipelines.stores.base import ChunkIndex
+from tests.contract.chunk_indexes import Open, a_document, a_request, chunks_of, found, publish, put, stage
 from tests.fakes.word_embedding import WordEmbedding
-
-EMBEDDING = WordEmbedding()
-
-Open = Callable[[], ChunkIndex]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantClient]:
-    """A client of a server that takes a change of many points by twos, between which it answers questions."""
-    with running_qdrant(tmp_path_factory.mktemp("qdrant"), step=2) as running:
-        client = connect(running.url, "")
-        yield client
-        client.close()
-
-
-@pytest.fixture
-def open_edge(tmp_path: Path) -> Open:
-    return lambda: QdrantEdgeIndex(tmp_path / "index", EMBEDDING)
-
-
-@pytest.fixture
-def open_server(server: QdrantClient) -> Open:
-    collection = f"index-{uuid.uuid4()}"
-    return lambda: QdrantIndex(server, collection, EMBEDDING)
-
-
-INDEXES = {"qdrant": "open_server", "qdrant_edge": "open_edge"}
-
-
-@pytest.fixture(params=sorted(INDEXES))
-def open_index(request: pytest.FixtureRequest) -> Open:
-    """Opens the same index again and again, as a restart does."""
-    opens: Open = request.getfixturevalue(INDEXES[request.param])
-    return opens
-
-
-@pytest.fixture
-def index(open_index: Open) -> Iterator[ChunkIndex]:
-    opened = open_index()
-    yield opened
-    opened.close()
-
-
-def a_document(name: str = "policy.md", *, access: Sequence[str] = (EVERYONE,), revision: str = "r1") -> Document:
-    origin = f"file:///documents/{name}"
-    identity = str(uuid.uuid5(uuid.NAMESPACE_URL, origin))
-    return Document(identity, name.removesuffix(".md"), origin, "text/markdown", revision, 100, tuple(access))
-
-
-def chunks_of(document: Document, *texts: str) -> list[Chunk]:
-    return [
-        Chunk(
-            id=str(uuid.uuid5(uuid.UUID(document.id), f"{document.content_hash} {ordinal} {text}")),
-            document_id=document.id,
-            ordinal=ordinal,
-            text=text,
-            title=document.title,
-            section=("Rules", "Money"),
-            page=ordinal + 1,
-        )
-        for ordinal, text in enumerate(texts)
-    ]
-
-
-def stage(index: ChunkIndex, document: Document, chunks: Sequence[Chunk]) -> None:
-    vectors = EMBEDDING.embed([chunk.context for chunk in chunks], input_type="document")
-    index.stage(document, chunks, list(vectors))
-
-
-def publish(index: ChunkIndex, document: Document, chunks: int, *, pages: int | None = None) -> None:
-    index.publish(IndexedDocument(document, chunks, pages, "2026-11-21T10:00:00+00:00"))
-
-
-def put(index: ChunkIndex, document: Document, *texts: str, pages: int | None = None) -> list[Chunk]:
-    chunks = chunks_of(document, *texts)
-    stage(index, document, chunks)
-    publish(index, document, len(chunks), pages=pages)
-    return chunks
-
-
-def a_request(question: str, *scopes: str, limit: int = 8) -> SearchRequest:
-    vector = EMBEDDING.embed([question], input_type="question")[0]
-    return SearchRequest(question, vector, scopes or (EVERYONE,), limit=limit)
-
-
-def found(index: ChunkIndex, question: str, *scopes: str) -> list[str]:
-    return [passage.chunk.text for passage in index.search(a_request(question, *scopes))]
 
 
 def test_finds_the_chunk_that_answers_first(index: ChunkIndex) -> None:
