@@ -46,7 +46,9 @@ SLOW = "mock-ttft400-itl60-len60"
 VERY_SLOW = "mock-ttft300-itl100-len600"
 BREAKS = "mock-ttft50-itl20-len50-fail5"
 REFUSES = "mock-ttft0-itl0-len10-err"
-MODELS = (FAST, SLOW, VERY_SLOW, BREAKS, REFUSES)
+MISCITES = "mock-say50-It-is-28-days-[1]-or-30-[99]-a-year-[Source-1][98]."
+"""Cites passages that it was not given."""
+MODELS = (FAST, SLOW, VERY_SLOW, BREAKS, REFUSES, MISCITES)
 
 
 def choice(model: str) -> str:

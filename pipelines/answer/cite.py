@@ -13,14 +13,16 @@ from pipelines.answer.code_spans import CodePlaces
 from pipelines.answer.marks import MARK, OPENERS, may_become_mark, spans
 
 WINDOW = 40
-"""What is held back is never longer than this, and only from a bracket that may begin a mark on."""
+"""What is held back is never longer than this, from a bracket on that may begin a mark, and the spaces before it."""
 
+_SLICE = 200
 _LONGEST_OPEN = 1000
 _SPACE = r"[ \t\u00a0\u2009\u202f]{0,8}"
 _LEAD = re.compile(rf"{_SPACE}(?P<around>[(（]|\*{{1,3}})?{_SPACE}")
 _LEAD_AFTER_MARK = re.compile(rf"[,;]?{_LEAD.pattern}")
 _CLOSING = {"(": ")", "（": "）"}
-_PLAIN = re.compile(rf"[^\s(（*,;\\{re.escape(OPENERS)}]+")
+_TELLING = rf"\s(（*,;\\{re.escape(OPENERS)}"
+_PLAIN = re.compile(rf"(?:[^{_TELLING}]|[\s,;](?=[^{_TELLING}]))+")
 _NO_SPACE_BEFORE = frozenset(".,;:!?)]}\n…。，、；：！？）")
 _BEGUN_LIST = re.compile(r"\[\s*(?:\d+(?:#[^,\]\s]*)?(?:,\s*(?:\d+(?:#[^,\]\s]*)?)?)*)?")
 _WHOLE_ITEMS = re.compile(r"\[\s*((?:\d+(?:#[^,\]\s]+)?,\s*)+)")
@@ -46,14 +48,16 @@ class CitationFilter:
 
     def feed(self, text: str) -> str:
         """Take the next piece of the answer and return what can be said by now."""
-        self._held += text
-        return self._run(final=False)
+        # Slices, because what is held is copied with every step: an answer may come as one piece.
+        slices = (text[start : start + _SLICE] for start in range(0, len(text), _SLICE))
+        return "".join(self._take(piece) for piece in slices)
 
     def end(self) -> str:
         """Return what was held back; nothing may be fed afterwards."""
-        return self._run(final=True)
+        return self._take("", final=True)
 
-    def _run(self, *, final: bool) -> str:
+    def _take(self, text: str, *, final: bool = False) -> str:
+        self._held += text
         while self._step(final):
             pass
         said = "".join(self._out)
@@ -72,10 +76,8 @@ class CitationFilter:
             return self._bracket(lead, rest, final)
         if self._lead:
             return self._close_gap(self._lead, rest, final)
-        if lead:
-            return self._pass_on(lead, rest, 0)
         plain = _PLAIN.match(rest)
-        return self._pass_on("", rest, plain.end() if plain else 1)
+        return self._pass_on(lead, rest, plain.end() if plain else 0 if lead else 1)
 
     def _parted(self) -> tuple[str, str]:
         if self._lead:
@@ -113,20 +115,21 @@ class CitationFilter:
             wrong = wrong or len(known) < last - first + 1
             right += known
         self.dropped += wrong
-        if right:
-            self._say_marks(lead, right)
+        return self._replace(lead, right, rest[mark.end() :])
+
+    def _replace(self, lead: str, numbers: list[int], rest: str) -> bool:
+        """Say the right numbers of what was read; with none, remember what stood before it."""
+        if numbers:
+            self._lead = None
+            self._say(lead)
+            marks = "".join(f"[{number}]" for number in dict.fromkeys(numbers))
+            self._places.follow(marks)
+            self._out.append(marks)
+            self._after_mark, self._open_bracket = True, ""
         elif self._lead is None:
             self._lead = (_LEAD_AFTER_MARK if self._after_mark else _LEAD).match(self._held)
-        self._held = rest[mark.end() :]
+        self._held = rest
         return True
-
-    def _say_marks(self, lead: str, numbers: list[int]) -> None:
-        self._lead = None
-        self._say(lead)
-        said = "".join(f"[{number}]" for number in dict.fromkeys(numbers))
-        self._places.follow(said)
-        self._out.append(said)
-        self._after_mark = True
 
     def _long_list(self, lead: str, rest: str) -> bool:
         """Open WebUI renders a list of any length: say what is right of it so far, or take the list's look away."""
@@ -136,12 +139,7 @@ class CitationFilter:
         numbers = [int(number) for number in re.findall(r"(?<!#)\b\d+", items[1])]
         right = [number for number in numbers if number in self._numbers]
         self.dropped += len(right) < len(numbers)
-        if right:
-            self._say_marks(lead, right)
-        elif self._lead is None:
-            self._lead = (_LEAD_AFTER_MARK if self._after_mark else _LEAD).match(self._held)
-        self._held = "[" + rest[items.end() :]
-        return True
+        return self._replace(lead, right, "[" + rest[items.end() :])
 
     def _close_gap(self, lead: re.Match[str], rest: str, final: bool) -> bool:
         """Join what stood before marks that were taken out with what comes after them."""

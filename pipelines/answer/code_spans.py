@@ -14,7 +14,7 @@ _LONGEST_LINE = 4000
 _MOST_LINES = 20
 _MOST_INDENT = 3
 _NO_ITEM = 1_000_000
-_FENCE = re.compile(r"(?P<before>[ \t]*(?P<marker>(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<run>`{3,}(?=[^`]*$)|~{3,})")
+_FENCE = re.compile(r"(?P<before>[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*)(?P<run>`{3,}(?=[^`]*$)|~{3,})")
 _LIST_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]+")
 _RUN = re.compile(r"`+")
 _ESCAPE_OR_RUN = re.compile(r"\\[\\`]|`+")

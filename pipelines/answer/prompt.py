@@ -28,8 +28,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.answer.cite import CitationFilter
 from pipelines.answer.inert import JOINERS, inert, visible
+from pipelines.answer.marks import MARK
 from pipelines.domain import Chunk, Citation, Document, Message, Passage, Prompt, Question
 
 NOT_FOUND = "I could not find this in your documents."
@@ -70,6 +70,7 @@ _PASSAGE = re.compile(
     r'<passage number="(\d+)" name=("(?:[^"\\]|\\.)*")(?: page="(\d+)")?>\n(.*?)\n</passage>', re.DOTALL
 )
 _TURN = re.compile(r'<turn role="(user|assistant)">\n(.*?)\n</turn>', re.DOTALL)
+_CITED = re.compile(rf"[ \t]?{MARK.pattern}", re.IGNORECASE)
 _QUESTION = re.compile(r"<question>\n(.*?)\n</question>", re.DOTALL)
 
 
@@ -161,8 +162,7 @@ def _spoken(message: Message) -> str:
     if message.role != "assistant":
         return inert(message.content)
     # Numbers of an earlier answer mean other passages than the numbers of this prompt.
-    cites_nothing = CitationFilter(())
-    return inert(cites_nothing.feed(message.content) + cites_nothing.end())
+    return inert(_CITED.sub("", visible(message.content)))
 
 
 def _documents(citations: Sequence[Citation]) -> str:

@@ -11,7 +11,7 @@ from pipelines.demo import Heard, ask
 from pipelines.errors import SetupFailed
 from pipelines.provision.open_webui import OpenWebUI
 from tests.e2e.conftest import PEOPLE_TEAM
-from tests.stack import FAST, MODEL, SLOW, Stack, choice
+from tests.stack import FAST, MISCITES, MODEL, SLOW, Stack, choice
 
 pytestmark = pytest.mark.stack
 QUOTES = f"{MODEL}:extractive/quotes"
@@ -44,6 +44,13 @@ def test_an_answer_is_streamed_cited_and_measured(reader: OpenWebUI) -> None:
     assert heard.usage["completion_tokens"] == 50
     assert heard.usage["answered_by"] == f"ollama/{FAST}"
     assert heard.usage["timings"].keys() >= {"ttft_ms", "embed_ms", "search_ms", "workflow_ms", "model_ttft_ms"}
+
+
+def test_a_number_that_no_passage_has_never_reaches_the_reader(reader: OpenWebUI) -> None:
+    heard = hear(reader, "How much is paid for a complete week of on-call duty?", model=choice(MISCITES))
+    assert heard.error == ""
+    assert 1 <= len(heard.citations) < 98
+    assert heard.text == "It is 28 days [1] or 30 a year [1]."
 
 
 def test_the_first_words_arrive_before_a_third_of_the_time_has_passed(reader: OpenWebUI) -> None:
