@@ -12,6 +12,7 @@ from itertools import islice, pairwise
 
 from pipelines.answer.follow_up import Thread, context_of, resolve
 from pipelines.answer.leaning import asks, leaning, without_cue
+from pipelines.answer.parts import parts_of, periods_of
 from pipelines.answer.words import INTERROGATIVES, PREPOSITIONS, significant_words
 
 MAX_SEARCHES = 3
@@ -20,8 +21,8 @@ _MOST_PIECES = 12
 """Nobody asks so much at once; whoever sends such a text shall not be waited for."""
 _OWN_WORDS = 2
 """A question with fewer words about something needs the one beside it."""
-_SURE_WORDS = 3
-"""One that speaks of "the scale" or "the reasons" needs this many: with fewer, it speaks of the question before."""
+_SURE_WORDS = 4
+"""One that speaks of "the scale" or "the reasons" needs this many, or a name: else it speaks of the question before."""
 _ITEM = re.compile(r"^[ \t]{0,8}(?:[-*•–]|\(?\d{1,2}[.)]|\(?[a-h][.)])[ \t]+(?=\S)", re.MULTILINE)
 _ABOUT = re.compile(
     r"\b(?:about|regarding|concerning|on|for|in|zu[rm]?|über|bezüglich|für)\s[^\n:?]{1,120}", re.IGNORECASE
@@ -49,7 +50,7 @@ def questions_in(text: str) -> tuple[str, ...]:
     new. Beyond the limit, neighbours are searched together.
     """
     items = _items(text)
-    pieces = items or [clause for sentence in _SENTENCE.split(text.strip()) for clause in _clauses(sentence)]
+    pieces = items or [clause for sentence in _sentences(text) for clause in _clauses(sentence)]
     if len(pieces) > _MOST_PIECES:
         pieces[_MOST_PIECES:] = [" ".join(pieces[_MOST_PIECES:])]
     parts: list[Thread] = []
@@ -71,7 +72,8 @@ def _own(before: Thread, piece: str, *, listed: bool) -> Thread | None:
         return resolved if resolved.sure and not resolved.aspect and resolved.topic != before.topic else None
     asked = without_cue(piece)
     own = len(significant_words(asked))
-    enough = _SURE_WORDS if _DEFINITE.search(asked) else _OWN_WORDS
+    named = parts_of(asked, "name") or parts_of(asked, "code") or periods_of(asked)
+    enough = _SURE_WORDS if _DEFINITE.search(asked) and not named else _OWN_WORDS
     if not listed and (lean in ("pointer", "more") or leaning(asked) is not None or own < enough):
         return None
     shared = "" if listed else context_of(before.text, beside=piece)
@@ -88,6 +90,15 @@ def _items(text: str) -> list[str]:
     about = _ABOUT.search(text[: marks[0].start()])
     shared = f" {about[0].strip(_END)}" if about else ""
     return [f"{item}{shared}" for item in items if item]
+
+
+def _sentences(text: str) -> list[str]:
+    """The text cut after each "?"; what follows the last one and asks nothing stays with it."""
+    *sentences, last = _SENTENCE.split(text.strip())
+    if sentences and not last.endswith("?"):
+        sentences[-1] = f"{sentences[-1]} {last}"
+        return sentences
+    return [*sentences, last]
 
 
 def _clauses(sentence: str) -> list[str]:

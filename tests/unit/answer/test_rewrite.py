@@ -24,6 +24,8 @@ QUESTION = conversation(
 )
 GOOD = "What does Horizon Plus cost?"
 LIMIT_S = 0.3
+PATIENT_S = 10.0
+"""For what is not about time: no machine is so slow."""
 
 
 def saying(text: str, after_ms: int = 0, provider: str = "ollama") -> str:
@@ -43,8 +45,10 @@ async def router(server: ModelServer) -> AsyncIterator[ModelRouter]:
     await router.close()
 
 
-async def _rewritten(router: ModelRouter, model_id: str, question: Question = QUESTION) -> str | None:
-    return await Rewriter(router, timeout_s=LIMIT_S, model_id=model_id).rewrite(question)
+async def _rewritten(
+    router: ModelRouter, model_id: str, question: Question = QUESTION, timeout_s: float = PATIENT_S
+) -> str | None:
+    return await Rewriter(router, timeout_s=timeout_s, model_id=model_id).rewrite(question)
 
 
 @pytest.mark.parametrize("provider", ["ollama", "openai"])
@@ -64,8 +68,8 @@ async def test_what_a_model_says_in_time_is_searched_for_beside_what_the_rules_f
 
 async def test_a_slow_model_costs_the_limit_and_its_call_is_ended(router: ModelRouter, server: ModelServer) -> None:
     started = time.perf_counter()
-    assert await _rewritten(router, saying(GOOD, 5_000)) is None
-    assert time.perf_counter() - started < LIMIT_S + 0.2
+    assert await _rewritten(router, saying(GOOD, 5_000), timeout_s=LIMIT_S) is None
+    assert time.perf_counter() - started < LIMIT_S + 0.7
     await asyncio.sleep(0.1)  # the server learns of it through its own socket
     assert (server.stats.cancelled, server.stats.completed) == (1, 0)
     assert router.active == 0
@@ -79,8 +83,8 @@ async def test_a_model_that_was_too_late_is_not_asked_again_at_once(router: Mode
 
 async def test_a_model_that_goes_on_and_on_is_cut_off(router: ModelRouter) -> None:
     started = time.perf_counter()
-    assert await _rewritten(router, "ollama/mock-ttft0-itl50-len500") is None
-    assert time.perf_counter() - started < LIMIT_S + 0.2
+    assert await _rewritten(router, "ollama/mock-ttft0-itl50-len500", timeout_s=LIMIT_S) is None
+    assert time.perf_counter() - started < LIMIT_S + 0.7
 
 
 @pytest.mark.parametrize(
