@@ -18,14 +18,14 @@ NEAR = 12
 NAMES = {1: 2, 2: 2, 3: 2, 4: 1}
 """How many of the words by which the answer names a figure must stand near it, by its digits; one of five or more is
 itself on few pages."""
-RARE = 0.15
-"""A figure or a run of words that more of a document's pages hold proves nothing."""
+RARE, RARE_FIGURE = 0.15, 0.25
+"""A run of words, or a figure, that a larger share of a document's pages holds proves nothing."""
 RUN = 4
 """Words in a run."""
 ENOUGH_WORDING = 20.0
 """The weight of shared runs from which a page is taken for wording alone: a rare half sentence."""
-ENOUGH_FIGURES = 5.0
-"""The same for figures alone: one of four digits or more on few pages, or two lesser ones."""
+ENOUGH_FIGURES = 3.5
+"""The same for figures alone: one of four digits or more, or two lesser ones."""
 CLOSE = 0.5
 """Pages that reach this share of the best page are right as well: what a statement says, the discussion repeats."""
 FIGURE_WORTH = {1: 1.0, 2: 1.0, 3: 1.5}
@@ -114,7 +114,7 @@ def _by_figures(question: str, answer: str, pages: Sequence[PageText]) -> dict[i
     found: dict[int, list[tuple[str, float]]] = {}
     for figure in _figures(question, answer):
         holding = [number for number, page in enumerate(pages) if _holds(page, figure)]
-        if holding and len(holding) <= max(3, RARE * len(pages)):
+        if holding and len(holding) <= max(3, RARE_FIGURE * len(pages)):
             worth = FIGURE_WORTH.get(figure.digits, MOST_WORTH)
             weight = worth * math.log(len(pages) / len(holding) + 1)
             for number in holding:

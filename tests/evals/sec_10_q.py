@@ -14,7 +14,7 @@ import csv
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -58,28 +58,34 @@ class MappedQuestion:
         }
 
 
-def map_questions(data_set: Path, *, only: Sequence[int] = ()) -> Iterator[MappedQuestion]:
-    """Map every row of `qna_data.csv`, or those of the numbers in `only`; a question that comes twice comes once."""
+def map_questions(data_set: Path, *, only: Collection[str] = ()) -> Iterator[MappedQuestion]:
+    """Map every row of `qna_data.csv`, or the questions of `only`; a question that comes twice comes once."""
     documents = Documents(data_set / "docs")
     seen: set[str] = set()
     with (data_set / "qna_data.csv").open(encoding="utf-8-sig", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file)):
+        for row in csv.DictReader(file):
             text = " ".join(row["Question"].split())
-            if (only and number not in only) or text.casefold() in seen:
+            if (only and text not in only) or text.casefold() in seen:
                 continue
             seen.add(text.casefold())
             names = documents.named(row["Source Docs"])
-            found = [each for name in names for each in find_evidence(text, row["Answer"], name, documents.pages(name))]
-            found = [each for each in found if each.page != COVER]
-            best = max((each.score for each in found), default=0.0)
             yield MappedQuestion(
                 text=text,
                 kind=KINDS[row["Question Type"]],
                 evidence=row["Source Chunk Type"].lower(),
                 answer=row["Answer"],
                 documents=names,
-                found=tuple(each for each in found if each.score >= WEAK * best),
+                found=tuple(_find(text, row["Answer"], {name: documents.pages(name) for name in names})),
             )
+
+
+def _find(question: str, answer: str, documents: Mapping[str, Sequence[PageText]]) -> Iterator[Evidence]:
+    found = {name: find_evidence(question, answer, name, pages) for name, pages in documents.items()}
+    found = {name: [each for each in pages if each.page != COVER] for name, pages in found.items()}
+    best = {name: max((each.score for each in pages), default=0.0) for name, pages in found.items()}
+    for name, pages in found.items():
+        if best[name] >= WEAK * max(best.values()):
+            yield from pages
 
 
 class Documents:
