@@ -122,15 +122,14 @@ class Heads:
 
     def note(self, change: Change) -> None:
         """Note a change before it is begun, so that it is finished even if this process is not there to do it."""
-        payload = {"kind": "change", **asdict(change)}
+        payload = {"kind": "change", "document_id": change.document_id, "change": asdict(change)}
         self._points.upsert([models.PointStruct(id=_id("change", change.version), vector={}, payload=payload)])
 
     def changes(self, document_id: str | None = None) -> list[Change]:
         """The changes that are under way or were cut off: of one document, or of all."""
         of_document = [is_equal("document_id", document_id)] if document_id else []
         records = self._points.scroll(only(is_equal("kind", "change"), *of_document))
-        payloads = ({**(record.payload or {})} for record in records)
-        changes = [Change(**{name: payload[name] for name in _CHANGE_FIELDS}) for payload in payloads]
+        changes = [Change(**(record.payload or {})["change"]) for record in records]
         return sorted(changes, key=lambda change: change.began)
 
     def clear(self, change: Change) -> None:
@@ -139,7 +138,6 @@ class Heads:
 
 
 _HEAD_FIELDS = tuple(Head.__dataclass_fields__)
-_CHANGE_FIELDS = tuple(Change.__dataclass_fields__)
 
 
 def now_ms() -> int:

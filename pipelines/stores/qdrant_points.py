@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from json import JSONDecodeError
 from typing import Any
 
 import httpx
@@ -157,7 +158,8 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable("Qdrant is asked too often; it will be asked again later.", retry_after=wait) from error
     except UnexpectedResponse as error:
         raise StoreUnavailable(_explain(error)) from error
-    except (ApiException, QdrantException) as error:
+    # What is no JSON at all, the client hands on as it is (1.20).
+    except (ApiException, QdrantException, JSONDecodeError) as error:
         cause = getattr(error, "source", error)
         raise StoreUnavailable(
             f"Qdrant does not answer ({type(cause).__name__}): check that it runs, and QDRANT_URL."
