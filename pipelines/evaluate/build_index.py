@@ -5,19 +5,20 @@ No registry is needed: the index holds exactly what lies in the folder, or it is
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pipelines.domain import EVERYONE, IndexedDocument, group_scope
-from pipelines.errors import DocumentRejected, InvalidRequest
+from pipelines.errors import DocumentRejected, InvalidRequest, SetupFailed
 from pipelines.ingest.run import IngestPath
 from pipelines.providers.base import EmbeddingProvider
 from pipelines.stores.base import SourceEntry
@@ -90,20 +91,21 @@ def open_folder_index(
     source = FolderSource(folder)
     entries = list(source.list())
     place = kept_in / _fingerprint(source, folder, entries, recipe)
-    record: dict[str, Any] | None = None if anew else read_json(place / "built.json")
-    if record is None:
-        shutil.rmtree(place, ignore_errors=True)
-    index = QdrantEdgeIndex(place / "index", embedding)
-    try:
-        live, built_s = Generation("evaluated", index, embedding, recipe), None
+    with _held(place):
+        record: dict[str, Any] | None = None if anew else read_json(place / "built.json")
         if record is None:
-            started = time.perf_counter()
-            record = {"refused": _build(source, entries, live, path, report)}
-            built_s = time.perf_counter() - started
-        write_json(place / "built.json", record)  # again, where it was there: its time tells when it was last used
-        yield FolderIndex(live, _documents(source, index.documents()), record["refused"], built_s)
-    finally:
-        index.close()
+            _clear(place)
+        index = QdrantEdgeIndex(place / "index", embedding)
+        try:
+            live, built_s = Generation("evaluated", index, embedding, recipe), None
+            if record is None:
+                started = time.perf_counter()
+                record = {"refused": _build(source, entries, live, path, report)}
+                built_s = time.perf_counter() - started
+            write_json(place / "built.json", record)  # again, where it was there: its time tells when it was last used
+            yield FolderIndex(live, _documents(source, index.documents()), record["refused"], built_s)
+        finally:
+            index.close()
     _forget_oldest(kept_in)
 
 
@@ -117,18 +119,20 @@ def _build(
     """Bring every document into the index, several at a time; return those that were refused, with why."""
     refused: dict[str, str] = {}
     path = open_path()
+    readers = ThreadPoolExecutor(path.thread_count, thread_name_prefix="evaluate")
     try:
-        with ThreadPoolExecutor(path.thread_count, thread_name_prefix="evaluate") as readers:
-            reading = {readers.submit(_take_in, entry, source, live, path): entry for entry in entries}
-            for done, future in enumerate(as_completed(reading), start=1):
-                key = _key(source, reading[future].origin)
-                try:
-                    future.result()
-                except DocumentRejected as error:
-                    refused[key] = error.message
-                report(done, len(entries), key)
+        reading = {readers.submit(_take_in, entry, source, live, path): entry for entry in entries}
+        for done, future in enumerate(as_completed(reading), start=1):
+            key = _key(source, reading[future].origin)
+            try:
+                future.result()
+            except DocumentRejected as error:
+                refused[key] = error.message
+            report(done, len(entries), key)
     finally:
+        # First what reads, so that no thread waits for a document that nobody wants any more.
         path.close()
+        readers.shutdown(cancel_futures=True)
     if not live.index.count():
         raise InvalidRequest(f"Nothing in {source.url} can be read: there is no document to ask about.")
     return refused
@@ -163,7 +167,27 @@ def _fingerprint(source: FolderSource, folder: Path, entries: Sequence[SourceEnt
     return digest.hexdigest()[:16]
 
 
+@contextmanager
+def _held(place: Path) -> Iterator[None]:
+    """Keep other processes from building or removing the index in `place`."""
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SetupFailed(
+                "Another evaluation works with the index of this folder: wait until it is done."
+            ) from error
+        yield
+
+
+def _clear(place: Path) -> None:
+    (place / "built.json").unlink(missing_ok=True)
+    shutil.rmtree(place / "index", ignore_errors=True)
+
+
 def _forget_oldest(kept_in: Path) -> None:
     kept = sorted(kept_in.glob("*/built.json"), key=lambda record: record.stat().st_mtime, reverse=True)
     for record in kept[KEPT:]:
-        shutil.rmtree(record.parent, ignore_errors=True)
+        with suppress(SetupFailed), _held(record.parent):
+            shutil.rmtree(record.parent, ignore_errors=True)

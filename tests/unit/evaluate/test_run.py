@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.answer.retrieve import Retriever
 from pipelines.domain import EVERYONE, group_scope
-from pipelines.errors import InvalidRequest
+from pipelines.errors import InvalidRequest, SetupFailed
 from pipelines.evaluate import build_index
 from pipelines.evaluate.ablations import ABLATIONS
 from pipelines.evaluate.build_index import FolderIndex, open_folder_index
@@ -111,6 +111,11 @@ def test_an_index_whose_building_was_cut_off_is_not_taken_for_whole(folder: Path
     with opened(folder, open_path) as index:
         assert index.built_s is not None
         assert len(index.documents) == 3
+
+
+def test_two_runs_do_not_build_the_same_index_at_once(folder: Path, open_path: OpenPath) -> None:
+    with opened(folder, open_path), pytest.raises(SetupFailed, match="Another evaluation"), opened(folder, open_path):
+        pass
 
 
 def test_only_the_last_few_indexes_are_kept(folder: Path, open_path: OpenPath, monkeypatch: pytest.MonkeyPatch) -> None:
