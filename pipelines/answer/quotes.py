@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 from pipelines.answer.prompt import PromptPassage
 
@@ -27,17 +28,22 @@ _FIGURE = re.compile(r"(?<![\w-])\d[\d.,:]*(?![\w-])")
 _UNIT = re.compile(r"\([^()]*\b(?:in|per|pro|je)\s[^()]*\)", re.I)
 """Of the figures of a table, in the line that names it."""
 _RULE = re.compile(r"^[\s|:+=-]+$")
+_LEANS = re.compile(r"(?:It|Its|They|Their|This|These|Those|Sie|Diese[rs]?|Dies)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Something that can be quoted, under the citation's `name` and perhaps a heading; `passage` is all around it."""
+    """Something that can be quoted, under the citation's `name` and perhaps a heading.
+
+    `section` is the prose under the same heading in the same passage, however much of the document that holds. The
+    rows of a table are no part of it: each speaks of something else.
+    """
 
     number: int
     text: str
     name: str
     heading: str
-    passage: str
+    section: str
     row: bool = False
 
     @property
@@ -62,10 +68,18 @@ class _Reading:
         self._passage = passage
         self._lines = [line.strip() for line in passage.text.splitlines() if line.strip()]
         self._heading = ""
+        self._headings = 0
         self._prose = ""
         self._header: tuple[str, ...] = ()
 
     def quotes(self) -> Iterator[Quote]:
+        for _, section in groupby(self._read(), key=lambda numbered: numbered[0]):
+            quotes = [quote for _, quote in section]
+            prose = "\n".join(quote.text for quote in quotes if not quote.row)
+            yield from (replace(quote, section=prose) for quote in quotes)
+
+    def _read(self) -> Iterator[tuple[int, Quote]]:
+        """Every quote, with the number of the section it stands in."""
         place = 0
         while place < len(self._lines):
             line = self._lines[place]
@@ -78,19 +92,19 @@ class _Reading:
                 yield from self._cells(line)
             elif self._is_caption(place):
                 yield from self._sentences()
-                self._heading = line
+                self._begin(line)
             elif _LIST_MARK.match(line) and not line.isupper():
                 yield from self._sentences(then=_LIST_MARK.sub("", line))
             elif _is_heading(line) and place + 1 < len(self._lines) and _ended(self._prose):
                 yield from self._sentences()
-                self._heading = line.strip("# *")
+                self._begin(line.strip("# *"))
             else:
                 self._prose = f"{self._prose} {line}".strip()
                 self._header = ()
             place += 1
         yield from self._sentences()
 
-    def _cells(self, line: str) -> Iterator[Quote]:
+    def _cells(self, line: str) -> Iterator[tuple[int, Quote]]:
         yield from self._sentences(keep_header=True)
         if _RULE.match(line):
             return
@@ -105,7 +119,7 @@ class _Reading:
         else:
             self._header = cells
 
-    def _table(self, lines: Sequence[str]) -> Iterator[Quote]:
+    def _table(self, lines: Sequence[str]) -> Iterator[tuple[int, Quote]]:
         """Rows of a table whose cells are no longer told apart: each is quoted under the table's first line."""
         yield from self._sentences()
         header, *rows = lines
@@ -131,15 +145,23 @@ class _Reading:
         with_figures = sum(any(map(str.isdigit, row)) for row in self._lines[place + 1 : end])
         return count if 2 * with_figures > count - 1 else 0
 
-    def _sentences(self, *, then: str = "", keep_header: bool = False) -> Iterator[Quote]:
+    def _sentences(self, *, then: str = "", keep_header: bool = False) -> Iterator[tuple[int, Quote]]:
+        before = ""
         for sentence in _split(self._prose):
-            yield self._quote(sentence)
+            # "They may be read by two persons" says nothing without the sentence before it.
+            whole = f"{before} {sentence}" if before and _LEANS.match(sentence) else sentence
+            yield self._quote(whole if len(whole) <= QUOTE_CHARACTERS else sentence)
+            before = sentence
         self._prose = then
         if not keep_header:
             self._header = ()
 
-    def _quote(self, text: str, *, row: bool = False) -> Quote:
-        return Quote(self._passage.number, text, self._passage.name, self._heading, self._passage.text, row)
+    def _begin(self, heading: str) -> None:
+        self._heading = heading
+        self._headings += 1
+
+    def _quote(self, text: str, *, row: bool = False) -> tuple[int, Quote]:
+        return self._headings, Quote(self._passage.number, text, self._passage.name, self._heading, "", row)
 
 
 def _split(prose: str) -> Iterator[str]:

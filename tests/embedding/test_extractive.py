@@ -92,7 +92,7 @@ async def _answer(provider: ExtractiveProvider, *turns: str, passages: list[Pass
         ("When are taxis reimbursed?", "Taxis are reimbursed between 22:00 and 6:00"),
         ("How long do I have to claim expenses?", "within 30 days of the end of the trip. [2]"),
         ("How many days of annual leave do I have?", "have 28 working days of paid leave in a calendar year. [3]"),
-        ("How many days can I carry over to next year?", "Up to five days may be carried into the next year. [3]"),
+        ("How many days can I carry over to next year?", "Up to five days may be carried into the next year."),
         ("Are the sites closed in December?", "All sites are closed from 24 December"),
         ("How many days a week may I work remotely?", "up to three days a week. [4]"),
         ("Does the company reimburse a desk and chair at home?", "reimburses up to 450 EUR once every four years. [4]"),

@@ -13,10 +13,28 @@ def texts(passage: str) -> list[str]:
 
 
 def test_prose_is_cut_into_sentences_across_wrapped_lines() -> None:
-    assert texts("Trains come first. First class may\nbe booked for e.g. Paris, up to 2.5 hours. It is paid!") == [
+    assert texts("Trains come first. First class may\nbe booked for e.g. Paris, up to 2.5 hours. Ask!") == [
         "Trains come first.",
         "First class may be booked for e.g. Paris, up to 2.5 hours.",
-        "It is paid!",
+        "Ask!",
+    ]
+
+
+def test_a_sentence_that_leans_on_the_one_before_it_is_quoted_with_it() -> None:
+    assert texts("Logs are kept for 180 days. They are read by two persons. Nobody else may.") == [
+        "Logs are kept for 180 days.",
+        "Logs are kept for 180 days. They are read by two persons.",
+        "Nobody else may.",
+    ]
+
+
+def test_a_section_is_the_prose_under_one_heading_however_long_the_passage_is() -> None:
+    passage = "# Hotels\nLimits are per night.\nCity | Limit\nParis | 195 EUR\n\n# Taxis\nTaxis are paid."
+    quotes = quotes_of([PromptPassage(1, "Travel", 3, passage)])
+    assert [(quote.text, quote.section) for quote in quotes] == [
+        ("Limits are per night.", "Limits are per night."),
+        ("City: Paris; Limit: 195 EUR", "Limits are per night."),
+        ("Taxis are paid.", "Taxis are paid."),
     ]
 
 
