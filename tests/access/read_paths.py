@@ -31,7 +31,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class ReadPath:
-    """`read` is the way; `answers` where it finds documents, so that those the reader may read must be there."""
+    """`read` is the way; `answers` where it finds documents, so that those the reader may read must be there.
+
+    `filtered` where it takes filters.
+    """
 
     read: Callable[[Deployment, User, Ask], Awaitable[str]]
     routes: frozenset[str] = frozenset()

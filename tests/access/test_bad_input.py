@@ -293,4 +293,4 @@ async def test_a_wrong_key_is_refused_before_anything_is_read(at: Deployment, do
 
 async def test_it_still_answers_after_all_that(at: Deployment, door: Door) -> None:
     text = (await send(at, door, asked(door, f"What does the report on {PLANTS[0].lure} say?"))).text
-    assert PLANTS[0].canary("0") in text
+    assert PLANTS[0].canary("name") in text

@@ -21,6 +21,11 @@ from tests.access.read_paths import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+ON_SERVER = ("index: both", "index: neighbours", "index: catalog", "retriever")
+SERVED_READERS = ("another client", "in group a", "in both groups", "owner", "foreign user", "named as a group")
+"""A server answers slower: those readers and ways that differ most are tried over it."""
+FILTERED = [name for name, path in READ_PATHS.items() if path.filtered]
+
 PLAIN = Ask(f"What is known of the {TOPIC}?")
 
 
@@ -83,6 +88,15 @@ async def test_a_reader_finds_all_he_may_read_and_nothing_else(
     assert leaked(caplog.text, PLAIN, [*PLANTS, *FORMER]) == []
 
 
+@pytest.mark.parametrize("ingestion", ["server"], indirect=True)
+@pytest.mark.parametrize("reader", SERVED_READERS)
+@pytest.mark.parametrize("name", ON_SERVER)
+async def test_so_he_does_over_a_server(
+    at: Deployment, name: str, reader: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await test_a_reader_finds_all_he_may_read_and_nothing_else(at, name, reader, caplog)
+
+
 def sample(closed: list[Plant], name: str, reader: str) -> list[Plant]:
     """A few of them, others in every cell: each is asked for by several readers on every way."""
     start = (list(READ_PATHS).index(name) + 3 * list(READERS).index(reader)) % len(closed)
@@ -99,7 +113,7 @@ async def test_a_document_asked_for_is_found_by_those_who_may_read_it_alone(at: 
         assert any(plant.canary(str(part)) in text for part in range(PARTS)) == plant.may_read(user), plant.key
 
 
-@pytest.mark.parametrize("name", [name for name, path in READ_PATHS.items() if path.filtered])
+@pytest.mark.parametrize("name", FILTERED)
 async def test_a_filter_narrows_to_what_it_names(at: Deployment, name: str) -> None:
     user, path = READERS["in group a"], READ_PATHS[name]
     mine = {plant.key: at.id_of(plant) for plant in PLANTS if plant.may_read(user)}
@@ -112,7 +126,7 @@ async def test_a_filter_narrows_to_what_it_names(at: Deployment, name: str) -> N
 
 
 @pytest.mark.parametrize("reader", READERS)
-@pytest.mark.parametrize("name", [name for name, path in READ_PATHS.items() if path.filtered])
+@pytest.mark.parametrize("name", FILTERED)
 async def test_a_filter_that_names_a_foreign_group_finds_nothing(at: Deployment, name: str, reader: str) -> None:
     """Not even what is open to everybody as well: that it was opened to this group is not for others to know."""
     user, path = READERS[reader], READ_PATHS[name]
