@@ -19,13 +19,16 @@ MOST_LINES = 4
 """Lines above a table in which its title and its unit are looked for."""
 LONGEST_TITLE = 120
 """Characters of a line that is a title; what is longer is prose, and says what is shown only before a colon."""
+MOST_NAME_WORDS = 3
+"""Behind a note in the corner of a table: the name of the rows' names, and not that of a column."""
 LONGEST_INTRO = 400
 """Characters of the prose over a table that is passed over in search of its title."""
 LONGEST_NOTE = 80
 """Characters of a sentence such as "All amounts in thousands of euros."."""
 
 _BRACKETS = re.compile(r"[(\[][^()\[\]]*[)\]]")
-_NOTE = re.compile(r"(?:[(\[][^()\[\]]*[)\]]\s*)+\Z")
+_NOTES = re.compile(r"(?:[(\[][^()\[\]]*[)\]]\s*)+")
+_NOTE = re.compile(_NOTES.pattern + r"\Z")
 """Nothing but brackets."""
 _UNIT = re.compile(
     r"""
@@ -123,7 +126,7 @@ def _lines_upwards(blocks: Sequence[Block], table: Block) -> Iterator[str]:
 def _is_title(line: str) -> bool:
     """Whether a line is the name of what follows: a sentence before a colon, or words that are no sentence."""
     is_name = line.endswith(":") or (len(line) <= LONGEST_TITLE and not SENTENCE_ENDED.search(line))
-    return is_name and _has_words(line) and not _NOTE.match(line)
+    return is_name and _has_words(line) and not _NOTE.match(line) and not _UNIT.match(line)
 
 
 def _has_words(line: str) -> bool:
@@ -140,10 +143,15 @@ def _is_note(line: str) -> bool:
 def _corner(table: Block) -> tuple[str, str]:
     """The note above the names of the rows, which is of all columns, and the header without it."""
     first, separator, rest = table.header.partition(SEPARATOR)
-    # "Weight in kg" above weights is the name of its own column.
-    is_apart = _NOTE.match(first) or not any(_FIGURE.match(row) for row in table.text.split("\n"))
-    is_corner = separator and is_apart and is_unit(first) and _has_words(first)
-    return (first, separator + rest) if is_corner else ("", table.header)
+    if not (separator and is_unit(first) and _has_words(first)):
+        return "", table.header
+    if not _NOTE.match(first) and any(_FIGURE.match(row) for row in table.text.split("\n")):
+        # "Weight in kg" above weights is the name of its own column.
+        return "", table.header
+    name = _BRACKETS.sub("", first).strip() if _NOTES.match(first) else ""
+    if not name or len(name.split()) > MOST_NAME_WORDS:
+        return first, separator + rest
+    return first.removesuffix(name).strip(), name + separator + rest
 
 
 def _continued(table: Block, before: Block) -> Block:

@@ -76,6 +76,33 @@ def test_a_table_is_cut_between_rows_and_every_row_names_its_cells() -> None:
     assert lines == [f"City: City{number} | Limit: {number} EUR" for number in range(100)]
 
 
+def test_every_chunk_of_a_table_begins_with_its_caption() -> None:
+    rows = "\n".join(f"City{number} | {number}" for number in range(100))
+    above = Block("Table 2: Hotel limits\n(in EUR per night)")
+    first, *others = chunks_of(above, Block(rows, "table", header="City | Limit"))
+    assert first.text.startswith("Table 2: Hotel limits\n(in EUR per night)\nCity: City0 | Limit: 0\n")
+    assert len(others) > 1
+    for chunk in others:
+        assert re.match(r"Table 2: Hotel limits · \(in EUR per night\)\nCity: City\d+ \| ", chunk.text)
+
+
+def test_a_second_table_in_a_chunk_stands_under_its_own_unit() -> None:
+    tables = (
+        Block("Berlin | 180", "table", header="(in EUR) | Limit"),
+        Block("Meals"),
+        Block("Oslo | 30", "table", header="(in NOK) | Limit"),
+    )
+    (chunk,) = chunks_of(Block("Hotels"), *tables)
+    assert chunk.text == "Hotels\n(in EUR)\nBerlin | Limit: 180\nMeals\n(in NOK)\nOslo | Limit: 30"
+
+
+def test_a_row_longer_than_a_chunk_is_cut_and_keeps_its_caption() -> None:
+    chunks = chunks_of(Block("Hotel limits"), Block(f"Oslo | {words(300)}", "table", header="City | Limit"))
+    assert len(chunks) > 1
+    assert all(chunk.text.startswith("Hotel limits") for chunk in chunks)
+    assert all(count_tokens(chunk.context) <= 256 for chunk in chunks)
+
+
 def test_a_heading_is_carried_by_the_section_and_not_repeated_in_the_text() -> None:
     (chunk,) = chunks_of(Block("Hotels", "heading", section=("Hotels",)), Block("text.", section=("Hotels",)))
     assert (chunk.section, chunk.text) == (("Hotels",), "text.")
@@ -161,7 +188,7 @@ SECTION = st.lists(st.sampled_from(["A", "B", "C c"]), max_size=3).map(tuple)
 BLOCK = st.builds(
     Block,
     text=st.lists(SENTENCE, min_size=1, max_size=20).map(" ".join),
-    kind=st.sampled_from(["paragraph", "list", "heading"]),
+    kind=st.sampled_from(["paragraph", "list", "heading", "table"]),
     page=st.sampled_from([None, 1, 2]),
     section=SECTION,
 )

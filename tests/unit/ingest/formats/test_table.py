@@ -33,3 +33,30 @@ def test_a_single_row_is_content_and_no_text_is_no_table() -> None:
     assert block is not None
     assert (block.text, block.header) == ("only | row", "")
     assert table_block([["", " "], []], section=()) is None
+
+
+def test_rows_under_a_name_with_a_colon_carry_it_up_to_their_total() -> None:
+    rows = [
+        ["", "2024"],
+        *(["Net sales:", ""], ["Products", "60"], ["Services", "40"], ["Total net sales", "100"]),
+        *(["Margin", "30"], ["Kosten:"], ["Material", "5"], ["Summe", "5"], ["Rest", "1"]),
+    ]
+    block = table_block(rows, section=())
+    assert block is not None
+    assert block.text.split("\n") == [
+        *("Net sales: Products | 60", "Net sales: Services | 40", "Total net sales | 100"),
+        *("Margin | 30", "Kosten: Material | 5", "Kosten: Summe | 5", "Rest | 1"),
+    ]
+
+
+def test_a_form_and_a_name_with_nothing_under_it_stay_as_they_are() -> None:
+    rows = [["Telephone:", ""], ["Fax:", "123"], ["Room", "4"], ["Remarks:", ""]]
+    block = table_block(rows, section=(), has_header=False)
+    assert block is not None
+    assert block.text.split("\n") == ["Telephone:", "Fax: | 123", "Room | 4", "Remarks:"]
+
+
+def test_rows_that_are_grouped_already_are_left_alone() -> None:
+    block = table_block([["Net sales:", ""], ["Products", "60"]], section=(), has_header=False, is_grouped=True)
+    assert block is not None
+    assert block.text == "Net sales: | \nProducts | 60"
