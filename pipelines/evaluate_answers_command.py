@@ -49,7 +49,7 @@ def answers(
     """Ask every question, and check the fact, the citations, and that what has no answer is declined."""
     from pipelines.evaluate.answer_report import answer_report
     from pipelines.evaluate.check_answers import write_check
-    from pipelines.evaluate.questions import read_questions
+    from pipelines.evaluate.read_questions import read_questions
 
     gates = [_gate(text) for text in fail_below or ()]
     asking = _Asking(folder, questions, read_questions(questions), model, url, half, at_once)

@@ -77,7 +77,7 @@ def _evaluate(folder: Path, file: Path, half: Half, ablations: str, limit: int, 
     from pipelines.bootstrap_documents import ingest_path, load_configured_embedding, recipe
     from pipelines.evaluate.ablations import chosen
     from pipelines.evaluate.build_index import open_folder_index
-    from pipelines.evaluate.questions import read_questions
+    from pipelines.evaluate.read_questions import read_questions
     from pipelines.evaluate.run import Evaluation, evaluate
 
     settings = read_settings(Settings)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.evaluate.questions import read_questions
+from pipelines.evaluate.read_questions import read_questions
 from tests.evals.evidence import find_evidence, page_text
 from tests.evals.sec_10_q import MappedQuestion, map_questions
 

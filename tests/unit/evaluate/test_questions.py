@@ -8,7 +8,8 @@ import pytest
 
 from pipelines.domain import Message
 from pipelines.errors import InvalidRequest
-from pipelines.evaluate.questions import GoldenQuestion, Questions, RightPlace, read_questions
+from pipelines.evaluate.questions import GoldenQuestion, Questions, RightPlace
+from pipelines.evaluate.read_questions import read_questions
 
 GOLDEN = Path(__file__).parents[2] / "documents" / "questions.json"
 

@@ -14,7 +14,7 @@ from pipelines.errors import InvalidRequest, SetupFailed
 from pipelines.evaluate import build_index
 from pipelines.evaluate.ablations import ABLATIONS
 from pipelines.evaluate.build_index import FolderIndex, open_folder_index
-from pipelines.evaluate.questions import read_questions
+from pipelines.evaluate.read_questions import read_questions
 from pipelines.evaluate.results import QuestionResult, Results
 from pipelines.evaluate.run import Evaluation, evaluate
 from pipelines.ingest.run import IngestPath
