@@ -13,7 +13,9 @@ from pipelines.answer.identity import Identity
 from pipelines.answer.model_calls import InProcessModelCalls
 from pipelines.answer.offer import ModelOffer
 from pipelines.answer.read_request import Limits
+from pipelines.answer.rerank import Reranker
 from pipelines.answer.retrieve import Retriever
+from pipelines.answer.rewrite import Rewriter
 from pipelines.answer.run import AnswerPath
 from pipelines.answer.workflow import WorkflowClient
 from pipelines.bootstrap_documents import Documents, load_configured_embedding, open_documents
@@ -22,6 +24,7 @@ from pipelines.providers.base import EmbeddingProvider
 from pipelines.providers.extractive import ExtractiveProvider
 from pipelines.providers.ollama import OllamaProvider
 from pipelines.providers.openai_compatible import OpenAICompatibleProvider
+from pipelines.providers.rerank import choose_rerank
 from pipelines.settings import Settings
 
 EXTRACTIVE_PARALLEL = 8
@@ -49,11 +52,14 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
         router = _router(settings, embedding)
         opened.push_async_callback(router.close)
         workflow = await opened.enter_async_context(_workflow(settings))
+        retriever = await asyncio.to_thread(_retriever, settings, documents, router)
+        if retriever.reranker:
+            opened.push_async_callback(asyncio.to_thread, retriever.reranker.close)
         await asyncio.to_thread(documents.start)
         yield Services(
             settings=settings,
             documents=documents,
-            retriever=Retriever(documents.generations, limit=settings.retrieve_limit),
+            retriever=retriever,
             router=router,
             gateway=_gateway(settings, router, workflow),
         )
@@ -80,6 +86,23 @@ def _router(settings: Settings, embedding: EmbeddingProvider) -> ModelRouter:
         patience=Patience(settings.llm_first_token_timeout_s, settings.llm_idle_timeout_s),
         calls=InProcessModelCalls(),
         prices=PriceList.load(settings.prices_file),
+    )
+
+
+def _retriever(settings: Settings, documents: Documents, router: ModelRouter) -> Retriever:
+    rerank = choose_rerank(
+        settings.rerank_model,
+        region=settings.aws_region,
+        backend=settings.embedding_backend,
+        state_dir=settings.state_dir,
+        threads=settings.embedding_threads,
+        timeout_s=settings.rerank_timeout_s,
+    )
+    return Retriever(
+        documents.generations,
+        limit=settings.retrieve_limit,
+        rewriter=Rewriter(router, timeout_s=settings.rewrite_timeout_s),
+        reranker=Reranker(rerank, settings.rerank_depth, settings.rerank_timeout_s) if rerank else None,
     )
 
 

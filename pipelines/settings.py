@@ -120,6 +120,20 @@ class Settings(BaseSettings):
     )
     qdrant_api_key: SecretStr = SecretStr("")
     retrieve_limit: int = Field(default=6, ge=1, le=50, description="Passages in a prompt")
+    rewrite_timeout_s: float = Field(
+        default=1.5,
+        ge=0,
+        le=10,
+        description="How long a model may take to make a follow-up stand alone, where the rules are not sure; 0: never",
+    )
+    rerank_model: str = Field(
+        default="",
+        description="Orders the best passages anew: a folder with a cross-encoder, or bedrock/<model>; empty: off",
+    )
+    rerank_depth: int = Field(default=20, ge=2, le=100, description="So many of the best passages")
+    rerank_timeout_s: float = Field(
+        default=0.5, gt=0, le=30, description="After that the order of the search stays, and the answer goes on"
+    )
 
     # --- documents ---------------------------------------------------------------------------------------------------
     registry_url: SecretStr = Field(
@@ -198,7 +212,13 @@ class Settings(BaseSettings):
 
     def calls_aws(self) -> bool:
         """Whether pipelines needs credentials of AWS, or of a server like it."""
-        addresses = (*self.sources(), self.uploads_url, self.document_queue_url, self.vision_model)
+        addresses = (
+            *self.sources(),
+            self.uploads_url,
+            self.document_queue_url,
+            self.vision_model,
+            self.rerank_model,
+        )
         return any(address.startswith(("s3://", "http", "bedrock/")) for address in addresses)
 
     def environment(self) -> dict[str, str]:

@@ -37,8 +37,8 @@ class Reranker:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.name = provider.name
-        self._provider, self._depth, self._timeout_s, self._clock = provider, depth, timeout_s, clock
+        self.name, self.depth = provider.name, depth
+        self._provider, self._timeout_s, self._clock = provider, timeout_s, clock
         self._lock = Lock()
         self._failures = 0
         self._paused_until = self._quiet_until = float("-inf")
@@ -48,7 +48,7 @@ class Reranker:
 
         Those first ones get the model's relevance, and their scores are given out anew: the best has the highest.
         """
-        first, rest = passages[: self._depth], passages[self._depth :]
+        first, rest = passages[: self.depth], passages[self.depth :]
         relevance = self._relevance(question_text, first)
         if relevance is None:
             return list(passages)
@@ -60,6 +60,10 @@ class Reranker:
             for position, score in zip(order, scores, strict=True)
         )
         return [*best_first, *rest]
+
+    def close(self) -> None:
+        """Release the model."""
+        self._provider.close()
 
     def _relevance(self, question_text: str, passages: Sequence[Passage]) -> Sequence[float] | None:
         """How relevant each passage is; None where the model does not say it in time."""

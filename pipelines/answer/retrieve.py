@@ -16,7 +16,9 @@ from typing import Protocol
 from pipelines.answer.assemble import assemble
 from pipelines.answer.prompt import number_citations, render_prompt
 from pipelines.answer.recognise import NO_PREFERENCE, Preference, Recogniser
-from pipelines.answer.understand import search_text
+from pipelines.answer.rerank import Reranker
+from pipelines.answer.rewrite import Rewriter
+from pipelines.answer.understand import SEARCH_CHARACTERS, Understood, understand
 from pipelines.domain import Citation, Passage, Prompt, Question, Timings, Vector
 from pipelines.stores.base import SearchRequest, Weights
 from pipelines.stores.generations import Generation
@@ -62,18 +64,29 @@ class Retriever:
     generations: LiveIndex
     limit: int
     options: RetrieveOptions = RetrieveOptions()
+    rewriter: Rewriter | None = None
+    reranker: Reranker | None = None
     recogniser: Recogniser = field(default_factory=Recogniser)
 
     async def retrieve(self, question: Question, *, limit: int | None = None) -> Retrieval:
         """Return the passages this user may read, best first, numbered, with the prompt that quotes them."""
-        return await asyncio.to_thread(self._retrieve, question, limit or self.limit)
-
-    def _retrieve(self, question: Question, limit: int) -> Retrieval:
         clock = _Clock()
+        understood = await self._understand(question)
+        return await asyncio.to_thread(self._retrieve, question, understood, limit or self.limit, clock)
+
+    async def _understand(self, question: Question) -> Understood:
+        if not self.options.understand:
+            return Understood((question.text[:SEARCH_CHARACTERS],))
+        understood = understand(question)
+        if understood.needs_model and self.rewriter:
+            return understood.led_by(await self.rewriter.rewrite(question))
+        return understood
+
+    def _retrieve(self, question: Question, understood: Understood, limit: int, clock: _Clock) -> Retrieval:
         # Read once: a rebuilt index may become live while this question is answered.
         live = self.generations.live
         scopes = question.user.scopes()
-        texts = [search_text(question) if self.options.understand else question.text]
+        texts = understood.texts
         preferences = [self._preference(text, live, scopes) for text in texts]
         clock.mark("understand_ms")
         vectors = live.embedding.embed(texts, input_type="question")
@@ -84,6 +97,9 @@ class Retriever:
         ]
         found = _interleaved([live.index.search(request) for request in requests])
         clock.mark("search_ms")
+        if self.reranker and self.options.rerank:
+            found = self.reranker.rerank(" ".join(texts), found)
+            clock.mark("rerank_ms")
         passages = assemble(
             found,
             " ".join(texts),
@@ -103,12 +119,13 @@ class Retriever:
     def _request(
         self, question: Question, text: str, vector: Vector, preference: Preference, limit: int
     ) -> SearchRequest:
+        wanted = max(SPARE * limit, self.reranker.depth if self.reranker else 0)
         return SearchRequest(
             text=text,
             vector=vector,
             scopes=question.user.scopes(),
-            limit=SPARE * limit,
-            candidates=max(CANDIDATES, SPARE * limit),
+            limit=wanted,
+            candidates=max(CANDIDATES, wanted),
             preferred=preference.documents,
             focus=preference.focus,
             filters=question.filters,

@@ -14,6 +14,8 @@ from tokenizers import Encoding
 
 GRAPH, TOKENIZER, CARD = "model.onnx", "tokenizer.json", "card.json"
 """The files of an exported model."""
+QUESTION_GRAPH = "questions.onnx"
+"""The same model in eight bits, for questions."""
 
 DAMAGED = (OSError, ValueError, TypeError, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile)
 """What reading the files of a damaged export raises."""

