@@ -19,6 +19,7 @@ from pipelines.evaluate_answers_command import app as answers_app
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
+    from pipelines.answer.rerank import Reranker
     from pipelines.evaluate.results import Results
 
 app = typer.Typer(no_args_is_help=True, help="Measure retrieval on documents and questions of your own.")
@@ -36,7 +37,10 @@ def run(
     questions: Annotated[Path, typer.Option(help="Questions with their right pages: .json, .jsonl or .csv")],
     out: Annotated[Path | None, typer.Option(help="Where results.json and results.svg go")] = None,
     half: Annotated[Half, typer.Option(help="A fixed half of the questions: one to tune with, one to report")] = "all",
-    ablations: Annotated[str, typer.Option(help="Which, with commas")] = "bm25,dense,hybrid,understand",
+    ablations: Annotated[
+        str,
+        typer.Option(help="Of bm25, dense, hybrid, understand and rerank, with commas; none: all that are configured"),
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, max=50, help="Passages a question")] = 20,
     anew: Annotated[bool, typer.Option(help="Build the index again, although it was kept")] = False,
     fail_below: Annotated[
@@ -81,7 +85,7 @@ def _evaluate(folder: Path, file: Path, half: Half, ablations: str, limit: int, 
     from pipelines.evaluate.run import Evaluation, evaluate
 
     settings = read_settings(Settings)
-    evaluation = Evaluation(folder, file, half, chosen(ablations), limit)
+    evaluation = Evaluation(folder, file, half, chosen(ablations, reranked=bool(settings.rerank_model)), limit)
     read = read_questions(file)
     embedding = load_configured_embedding(settings)
     count = settings.ingest_workers or os.cpu_count() or 1
@@ -100,8 +104,24 @@ def _evaluate(folder: Path, file: Path, half: Half, ablations: str, limit: int, 
             anew=anew,
             report=show,
         ) as index:
-            retriever = Retriever(index, limit=settings.retrieve_limit)
+            reranker = _reranker(settings) if "rerank" in evaluation.ablations else None
+            retriever = Retriever(index, limit=settings.retrieve_limit, reranker=reranker)
             return asyncio.run(evaluate(evaluation, read, index, retriever, report=show))
+
+
+def _reranker(settings: Settings) -> Reranker | None:
+    from pipelines.answer.rerank import Reranker
+    from pipelines.providers.rerank import choose_rerank
+
+    provider = choose_rerank(
+        settings.rerank_model,
+        region=settings.aws_region,
+        backend=settings.embedding_backend,
+        state_dir=settings.state_dir,
+        threads=settings.embedding_threads,
+        timeout_s=settings.rerank_timeout_s,
+    )
+    return Reranker(provider, settings.rerank_depth, settings.rerank_timeout_s) if provider else None
 
 
 def _write(results: Results, out: Path | None) -> None:

@@ -30,18 +30,19 @@ _OPTIONS: Mapping[str, RetrieveOptions] = {
 }
 
 
-def chosen(names: str) -> tuple[str, ...]:
-    """The ablations of a list with commas, from the barest to the whole.
+def chosen(names: str, *, reranked: bool) -> tuple[str, ...]:
+    """The ablations of a list with commas, from the barest to the whole; without a list all that there are.
 
     Raises:
-        InvalidRequest: one of them is none, or there is none.
+        InvalidRequest: one of them is none, or needs a reranker, and none is configured.
     """
-    wanted = {name.strip() for name in names.split(",") if name.strip()}
+    possible = tuple(name for name in ABLATIONS if reranked or name != "rerank")
+    wanted = {name.strip() for name in names.split(",") if name.strip()} or set(possible)
     if unknown := sorted(wanted - ABLATIONS.keys()):
         raise InvalidRequest(f"There is no ablation {unknown[0]}: choose from {', '.join(ABLATIONS)}.")
-    if not wanted:
-        raise InvalidRequest(f"No ablation is named: choose from {', '.join(ABLATIONS)}.")
-    return tuple(name for name in ABLATIONS if name in wanted)
+    if not wanted.issubset(possible):
+        raise InvalidRequest("There is no reranker to measure: name one in RERANK_MODEL.")
+    return tuple(name for name in possible if name in wanted)
 
 
 def ablate(retriever: Retriever, name: str) -> Retriever:

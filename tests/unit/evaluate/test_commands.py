@@ -73,7 +73,9 @@ def test_a_floor_holds_for_the_fullest_ablation() -> None:
 
 
 def test_ablations_are_named_and_ordered() -> None:
-    assert chosen("understand, bm25") == ("bm25", "understand")
-    for names in ("bm25,sparse", ""):
+    assert chosen("understand, bm25", reranked=False) == ("bm25", "understand")
+    assert chosen("", reranked=False) == ("bm25", "dense", "hybrid", "understand")
+    assert chosen("", reranked=True)[-1] == "rerank"
+    for names in ("bm25,sparse", "bm25,rerank"):
         with pytest.raises(InvalidRequest):
-            chosen(names)
+            chosen(names, reranked=False)
