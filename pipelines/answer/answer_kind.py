@@ -37,11 +37,15 @@ _NUMBER_WORDS = (
     "all unlimited ein eine einen zwei drei vier fünf sechs sieben acht neun zehn elf zwölf halb täglich sofort kein "
     "keine kostenlos jede jeder jeden"
 )
+_ANY_NUMBER = rf"\d+(?:[.,:]\d+)*|{_one_of(_NUMBER_WORDS).pattern}"
 _FIGURE = re.compile(rf"\d|{_one_of(_NUMBER_WORDS).pattern}", re.IGNORECASE)
 _TIME = _one_of(
-    "(?:mon|tues|wednes|thurs|fri|satur|sun)days? january february march april may june july august september october "
+    "(?:mon|tues|wednes|thurs|fri|satur|sun)days? january february march april (?-i:May) june july august september october "
     "november december if when whenever after before until from since during wenn sobald nach vor bis ab "
-    "(?:mon|diens|donners|frei|sams|sonn)tags? mittwochs? morgens abends"
+    "(?:mon|diens|donners|frei|sams|sonn)tags? mittwochs? morgens abends days? weeks? months? years? hours? minutes? "
+    "daily weekly monthly yearly always never immediately tage?n? wochen? monate?n? jahre?n? "
+    "stunden? minuten? uhr jederzeit "
+    "\\d{1,2}[:.]\\d\\d (?:19|20)\\d\\d \\d{1,2}(?:st|nd|rd|th)"
 )
 _MONEY_WORDS = (
     "EUR USD GBP CHF SEK NOK DKK PLN JPY euros? dollars? pounds? francs? franken crowns? kronor kroner cents? percent "
@@ -80,9 +84,9 @@ def has_kind(question: str, quote: Quote) -> bool:
         return False
     if _ASKS_FIGURE.search(question) and not figure:
         return False
-    return not _ASKS_TIME.search(question) or figure or _TIME.search(quote.text) is not None
+    return not _ASKS_TIME.search(question) or _TIME.search(quote.text) is not None
 
 
 def figures(text: str) -> frozenset[str]:
     """The numbers of a text, written out or not."""
-    return frozenset(found.lower() for found in re.findall(rf"\d+(?:[.,:]\d+)*|{_one_of(_NUMBER_WORDS).pattern}", text))
+    return frozenset(found.lower() for found in re.findall(_ANY_NUMBER, text, re.I))

@@ -44,7 +44,7 @@ _GERMAN = re.compile(
     r"\b(?:der|die|das|den|dem|des|eine?[nmrs]?|für|und|im|ist|wird|werden|wie|wann|wo|wer|welche[rsnm]?|ich)\b"
 )
 _HEAD = re.compile(
-    r"\b(?:what|how \w+|when|where|wie \w+|was|wann|wo) (?:is|are|was|were|ist|sind|war) "
+    r"\b(?:what|who|how \w+|when|where|wie \w+|was|wer|wann|wo) (?:is|are|was|were|ist|sind|war) "
     r"(?:the|der|die|das) ([\w' -]+)",
     re.IGNORECASE,
 )
@@ -116,7 +116,9 @@ class Asked:
         found = {word: self._share(candidate, word) for word in self.weights}
         # What a sentence is about it says itself; the name of a table may stand beside it.
         least = NEARBY if candidate.quote.row else ABOVE
-        if not found or not all(found[name] for name in self.names) or (self.head and found[self.head] < least):
+        if max(found.values(), default=0.0) < ABOVE or not all(found[name] for name in self.names):
+            return 0.0
+        if self.head and found[self.head] < least:
             return 0.0
         subject = [word for word in self.weights if word not in self.names]
         told = sum(found[word] * self.rarity[word] for word in subject)

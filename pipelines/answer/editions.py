@@ -21,6 +21,7 @@ ALIKE = 0.6
 SAME_NAME = 0.5
 
 _PAGE = re.compile(r" p\.\d+$")
+_SUFFIX = re.compile(r"\.\w{1,5}$")
 _SINCE = re.compile(
     r"\b(?:effective|valid|in force|applies|approved|issued|dated|as of|since|version|edition|updated|gültig|stand|"
     r"in kraft|gilt|fassung)\b[^.\n]{0,60}",
@@ -37,10 +38,13 @@ class Cited:
 
 
 def newest_first(chosen: Sequence[Quote], others: Sequence[Quote], passages: Sequence[PromptPassage]) -> list[Cited]:
-    """Put in front of each quote what a newer edition says instead, wherever among `chosen` and `others` it stands."""
+    """Put in front of each quote what a newer edition says instead, wherever among `chosen` and `others` it stands.
+
+    Of two editions the newer one comes first also where they say nothing that can be compared.
+    """
     dates = _dates(passages)
     cited: dict[int, Cited] = {}
-    for quote in chosen:
+    for quote in _by_edition(chosen, dates):
         newer = [other for other in (*chosen, *others) if _replaces(other, quote, dates)]
         latest = max(newer, key=lambda other: dates[_document(other.name)], default=None)
         if latest:
@@ -49,11 +53,25 @@ def newest_first(chosen: Sequence[Quote], others: Sequence[Quote], passages: Seq
     return list(cited.values())
 
 
-def _replaces(newer: Quote, quote: Quote, dates: dict[str, str]) -> bool:
+def _by_edition(quotes: Sequence[Quote], dates: dict[str, str]) -> list[Quote]:
+    """The quotes in their order, each one behind those of newer editions of its document."""
+    ordered: list[Quote] = []
+    for quote in quotes:
+        place = next((at for at, other in enumerate(ordered) if _is_newer(quote, other, dates)), len(ordered))
+        ordered.insert(place, quote)
+    return ordered
+
+
+def _is_newer(newer: Quote, quote: Quote, dates: dict[str, str]) -> bool:
+    """Whether one quote comes from a newer edition of the other's document."""
     one, other = _document(newer.name), _document(quote.name)
-    if one == other or not dates[other] or dates[one] <= dates[other] or _dice(_words(one), _words(other)) < SAME_NAME:
-        return False
-    return _same_subject(newer, quote) and figures(newer.text) != figures(quote.text)
+    later = bool(dates[other]) and dates[one] > dates[other]
+    return later and _dice(_words(_SUFFIX.sub("", one)), _words(_SUFFIX.sub("", other))) >= SAME_NAME
+
+
+def _replaces(newer: Quote, quote: Quote, dates: dict[str, str]) -> bool:
+    alike = _is_newer(newer, quote, dates) and _same_subject(newer, quote)
+    return alike and figures(newer.text) != figures(quote.text)
 
 
 def _same_subject(one: Quote, other: Quote) -> bool:

@@ -55,7 +55,16 @@ def significant_words(text: str) -> list[str]:
 def stem(word: str) -> str:
     """A word without its commonest endings, so that `days` and `day`, `reimbursed` and `reimburse` are the same."""
     word = _without_accents(word.lower()).replace("’", "'").removesuffix("'s")
-    for ending, kept in (("ies", "y"), ("sses", "ss"), ("ing", ""), ("ement", ""), ("ed", ""), ("es", ""), ("s", "")):
+    for ending, kept in (
+        ("ies", "y"),
+        ("sses", "ss"),
+        ("xes", "x"),
+        ("hes", "h"),
+        ("ing", ""),
+        ("ement", ""),
+        ("ed", ""),
+        ("s", ""),
+    ):
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith(("ss", "us")):
             word = word[: -len(ending)] + kept
             break
