@@ -38,6 +38,7 @@ AWS_CHAIN = frozenset(
         *("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
         *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
         *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
+        "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME",
     }
 )
 """What boto3's chain of credentials reads, for the one part that calls AWS."""
@@ -132,7 +133,10 @@ class Settings(BaseSettings):
     )
     rerank_depth: int = Field(default=20, ge=2, le=100, description="So many of the best passages")
     rerank_timeout_s: float = Field(
-        default=0.5, gt=0, le=30, description="After that the order of the search stays, and the answer goes on"
+        default=2,
+        gt=0,
+        le=30,
+        description="After that the order of the search stays; a small cross-encoder takes 30 ms a passage on one core",
     )
 
     # --- documents ---------------------------------------------------------------------------------------------------

@@ -23,24 +23,26 @@ OVERLAP_CHARACTERS = 400
 ReadChunks = Callable[[Sequence[Place]], Sequence[Chunk]]
 
 
+def relevant(passages: Sequence[Passage], question: str) -> list[Passage]:
+    """The passages that share a meaning or a word with the question; before they are reranked, which rates anew."""
+    asked = {stem(word) for word in significant_words(question)}
+    return [
+        passage
+        for passage in passages
+        if passage.relevance >= MIN_RELEVANCE or not asked.isdisjoint(map(stem, words(passage.chunk.context)))
+    ]
+
+
 def assemble(
-    passages: Sequence[Passage], question: str, *, limit: int, distinct: Collection[str], read: ReadChunks
+    passages: Sequence[Passage], *, limit: int, distinct: Collection[str], read: ReadChunks
 ) -> tuple[Passage, ...]:
     """The passages for a prompt, best first, at most `limit`.
 
     Those of the `distinct` documents are kept even where they say the same: the question asks for each. `read` reads
     chunks as the reader may.
     """
-    relevant = [passage for passage in passages if _is_relevant(passage, question)]
-    chosen = _without_repetitions(relevant, limit, distinct)
+    chosen = _without_repetitions(passages, limit, distinct)
     return tuple(_merged(_widened(chosen, read)))
-
-
-def _is_relevant(passage: Passage, question: str) -> bool:
-    if passage.relevance >= MIN_RELEVANCE:
-        return True
-    asked = {stem(word) for word in significant_words(question)}
-    return any(stem(word) in asked for word in words(passage.chunk.context))
 
 
 def _without_repetitions(passages: Sequence[Passage], limit: int, distinct: Collection[str]) -> list[Passage]:

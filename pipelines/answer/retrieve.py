@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pipelines.answer.assemble import assemble
+from pipelines.answer.assemble import assemble, relevant
 from pipelines.answer.prompt import number_citations, render_prompt
 from pipelines.answer.recognise import NO_PREFERENCE, Preference, Recogniser
 from pipelines.answer.rerank import Reranker
@@ -97,12 +97,12 @@ class Retriever:
         ]
         found = _interleaved([live.index.search(request) for request in requests])
         clock.mark("search_ms")
+        found = relevant(found, " ".join(texts))
         if self.reranker and self.options.rerank:
             found = self.reranker.rerank(" ".join(texts), found)
             clock.mark("rerank_ms")
         passages = assemble(
             found,
-            " ".join(texts),
             limit=limit,
             distinct={id_ for preference in preferences for id_ in preference.documents},
             read=lambda places: live.index.read(places, scopes),
