@@ -30,6 +30,7 @@ from pipelines.providers.sentence_transformers import load_embedding, load_expor
 from pipelines.providers.vision import choose_vision
 from pipelines.settings import Settings
 from pipelines.stores.base import DocumentSource, UploadStore
+from pipelines.stores.generation_store import FolderGenerations, GenerationStore
 from pipelines.stores.generations import Generations
 from pipelines.stores.postgres import open_database
 from pipelines.stores.registry import Registry
@@ -84,12 +85,7 @@ def open_documents(settings: Settings, embedding: EmbeddingProvider) -> Document
     """Open index, registry and sources, and make the workers; nothing works before `start`. Raises `SetupFailed`."""
     count = settings.ingest_workers or os.cpu_count() or 1
     registry = open_registry(settings, connections=2 * count + SPARE_CONNECTIONS)
-    generations = Generations(
-        settings.state_dir / "data" / "qdrant",
-        embedding=embedding,
-        recipe=recipe(embedding),
-        load=partial(load_exported, state_dir=settings.state_dir, threads=settings.embedding_threads),
-    )
+    generations = open_generations(settings, embedding)
     sources = Sources(settings)
     path = ingest_path(settings, count)
     work = Work(registry, generations, path, sources.uploads, sources.open)
@@ -120,7 +116,9 @@ def open_worker(settings: Settings) -> Iterator[tuple[Workers, Listener | None]]
     embedding = load_configured_embedding(settings)
     count = settings.ingest_workers or os.cpu_count() or 1
     registry = open_registry(settings, connections=2 * count + SPARE_CONNECTIONS)
-    generations = served_generations(settings, embedding)
+    # On a server, the index is everybody's; in a process, it is reached through that process.
+    opens = open_generations if settings.qdrant_url else served_generations
+    generations = opens(settings, embedding)
     sources = Sources(settings)
     path = ingest_path(settings, count)
     work = Work(registry, generations, path, sources.uploads, sources.open)
@@ -158,6 +156,26 @@ def open_registry(settings: Settings, *, connections: int) -> Registry:
     if not url:
         raise SetupFailed("REGISTRY_URL is not set: it names the PostgreSQL database that knows every document.")
     return Registry(open_database(url, connections=connections))
+
+
+def open_generations(settings: Settings, embedding: EmbeddingProvider) -> Generations:
+    """The index that the settings name, opened; raises `SetupFailed` or `StoreUnavailable`."""
+    return Generations(
+        _generation_store(settings),
+        embedding=embedding,
+        recipe=recipe(embedding),
+        load=partial(load_exported, state_dir=settings.state_dir, threads=settings.embedding_threads),
+    )
+
+
+def _generation_store(settings: Settings) -> GenerationStore:
+    if not settings.qdrant_url:
+        return FolderGenerations(settings.state_dir / "data" / "qdrant")
+    try:
+        from pipelines.stores.generation_server import ServerGenerations
+    except ModuleNotFoundError as error:
+        raise SetupFailed("QDRANT_URL needs the client of Qdrant: install ragline[qdrant].") from error
+    return ServerGenerations(settings.qdrant_url, settings.qdrant_api_key.get_secret_value())
 
 
 def served_generations(settings: Settings, embedding: EmbeddingProvider) -> ServedGenerations:

@@ -35,6 +35,11 @@ class Pointer:
     previous: GenerationRecord | None
     last: int
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of those that there are."""
+        return frozenset(record.id for record in (self.live, self.building, self.previous) if record)
+
 
 def write_pointer(folder: Path, pointer: Pointer) -> None:
     """Make these the generations of `folder`. Raises `SetupFailed` when the file cannot be written."""
@@ -49,7 +54,7 @@ def read_pointer(folder: Path) -> Pointer | None:
 
     The index of a release before there were generations becomes the first; of its recipe nothing is known.
     """
-    pointer = _read(folder / POINTER, _pointer)
+    pointer = _read(folder / POINTER, pointer_of)
     former = _read(folder / FORMER_RECORD, lambda record: str(record["embedding"]))
     if former is None:
         return pointer
@@ -62,16 +67,8 @@ def read_pointer(folder: Path) -> Pointer | None:
     return pointer
 
 
-def _move_former(folder: Path, target: Path) -> None:
-    """Take the index of a former release into `target`, or go on with that after it was cut off."""
-    target.mkdir(exist_ok=True)
-    # The record last: as long as it is in its old place, the rest is looked for there.
-    for name in (FORMER_SHARD, FORMER_RECORD):
-        if (folder / name).exists() and not (target / name).exists():
-            (folder / name).rename(target / name)
-
-
-def _pointer(content: dict[str, Any]) -> Pointer:
+def pointer_of(content: dict[str, Any]) -> Pointer:
+    """The pointer of what `asdict` made of it. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
     live, building, previous = (content[name] for name in ("live", "building", "previous"))
     return Pointer(
         GenerationRecord(**live),
@@ -79,6 +76,15 @@ def _pointer(content: dict[str, Any]) -> Pointer:
         GenerationRecord(**previous) if previous else None,
         int(content["last"]),
     )
+
+
+def _move_former(folder: Path, target: Path) -> None:
+    """Take the index of a former release into `target`, or go on with that after it was cut off."""
+    target.mkdir(exist_ok=True)
+    # The record last: as long as it is in its old place, the rest is looked for there.
+    for name in (FORMER_SHARD, FORMER_RECORD):
+        if (folder / name).exists() and not (target / name).exists():
+            (folder / name).rename(target / name)
 
 
 def _read(path: Path, make: Callable[[dict[str, Any]], Made]) -> Made | None:

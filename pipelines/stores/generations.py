@@ -1,26 +1,29 @@
-"""Generations of the index, side by side in one folder: another model or chunking is built beside the one searched.
+"""Generations of the index, side by side in one store: another model or chunking is built beside the one searched.
 
-A folder and the configured model go in; what readers search, what ingestion writes and what can be rolled back to come
-out. Which generation is which stands in one small file, replaced in one step, so that a crash leaves the state before
-or after; folders that it does not name are deleted at the next start.
+A store and the configured model go in; what readers search, what ingestion writes and what can be rolled back to come
+out. Which generation is which stands in one small record, replaced in one step, so that a crash leaves the state before
+or after; generations that it does not name are deleted at the next start.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from pipelines.errors import InvalidRequest, SetupFailed
+from pipelines.errors import InvalidRequest, RaglineError, SetupFailed, StoreUnavailable
 from pipelines.providers.base import EmbeddingProvider
 from pipelines.stores.base import ChunkIndex
-from pipelines.stores.generation_records import GenerationRecord, Pointer, read_pointer, write_pointer
-from pipelines.stores.qdrant_edge import QdrantEdgeIndex
+from pipelines.stores.generation_records import GenerationRecord, Pointer
+from pipelines.stores.generation_store import FolderGenerations, GenerationStore
 
 log = logging.getLogger(__name__)
+
+FOLLOW_S = 2.0
+"""How often a process looks for a switch that another one has made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,9 @@ class Generation:
     index: ChunkIndex
     embedding: EmbeddingProvider
     recipe: str
+
+
+NO_GENERATIONS: Mapping[str, Generation] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +50,37 @@ class _State:
 
 
 class Generations:
-    """The generations under `folder`, which one process may have open. Thread-safe: readers never wait.
+    """The generations in `store`, or under a folder, which one process may have open. Thread-safe: readers never wait.
 
     `embedding` and `recipe` are the configured ones. The live generation goes on with the model and recipe it was
-    built with, even where the settings now say otherwise (`outdated`); `load` gets such a model by its name.
+    built with, even where the settings now say otherwise (`outdated`); `load` gets such a model by its name. Where the
+    store is shared, what another process begins, switches to or rolls back to is followed within `FOLLOW_S`.
 
     Raises:
         SetupFailed: another process has the folder open, it is damaged, or the live generation's model is gone.
-        StoreUnavailable: the engine failed.
+        StoreUnavailable: the engine failed, or the server does not answer.
     """
 
     def __init__(
-        self, folder: Path, *, embedding: EmbeddingProvider, recipe: str, load: Callable[[str], EmbeddingProvider]
+        self,
+        store: GenerationStore | Path,
+        *,
+        embedding: EmbeddingProvider,
+        recipe: str,
+        load: Callable[[str], EmbeddingProvider],
     ) -> None:
-        self._folder = folder
+        self._store = FolderGenerations(store) if isinstance(store, Path) else store
         self._configured = (embedding.name, recipe)
         self._load = load
         self._models = {embedding.name: embedding}
         self._switching = threading.Lock()
-        folder.mkdir(parents=True, exist_ok=True)
-        pointer = read_pointer(folder)
-        # From here on no other process has the folder open: the engine locks the live generation.
-        self._state = self._reopen(pointer) if pointer else _State(self._open("g1", embedding, recipe), None, None, 1)
-        if pointer != _pointer(self._state):
-            write_pointer(folder, _pointer(self._state))
+        self._closing = threading.Event()
+        # From here on no other process has a folder open: the engine locks the live generation.
+        self._state, self._pointer = self._start(embedding, recipe)
         self._delete_unnamed()
+        self._follower = threading.Thread(target=self._follow, name="generations", daemon=True)
+        if self._store.shared:
+            self._follower.start()
 
     @property
     def live(self) -> Generation:
@@ -112,7 +124,7 @@ class Generations:
             if state.building:
                 raise InvalidRequest("The index is being rebuilt already: wait until it is done, or abandon it.")
             number = state.last + 1
-            shutil.rmtree(self._folder / f"g{number}", ignore_errors=True)
+            self._store.delete(f"g{number}")
             self._models[embedding.name] = embedding
             building = self._open(f"g{number}", embedding, recipe)
             self._become(_State(state.live, building, state.previous, number))
@@ -150,32 +162,78 @@ class Generations:
                 self._become(_State(state.live, None, state.previous, state.last))
 
     def close(self) -> None:
-        """Release the files."""
+        """Release the files or the connection."""
+        self._closing.set()
+        if self._follower.is_alive():
+            self._follower.join()
         for generation in self.kept():
             generation.index.close()
+        self._store.close()
+
+    def _start(self, embedding: EmbeddingProvider, recipe: str) -> tuple[_State, Pointer]:
+        pointer = self._store.read()
+        state = self._reopen(pointer) if pointer else _State(self._open("g1", embedding, recipe), None, None, 1)
+        # What this process cannot open, another one may have open.
+        if pointer and (self._store.shared or pointer == _pointer(state)):
+            return state, pointer
+        try:
+            self._store.write(_pointer(state), pointer)
+        except StoreUnavailable:
+            # Another process was first.
+            pointer = self._store.read()
+            if pointer is None:
+                raise
+            return self._reopen(pointer), pointer
+        return state, _pointer(state)
+
+    def _follow(self) -> None:
+        while not self._closing.wait(FOLLOW_S):
+            try:
+                with self._switching:
+                    self._refresh()
+            except RaglineError as error:
+                log.warning("The generations of the index could not be looked at: %s", error.message)
+
+    def _refresh(self) -> None:
+        """Take over what another process has made of the generations."""
+        pointer = self._store.read()
+        if pointer is None or pointer == self._pointer:
+            return
+        known = {generation.id: generation for generation in self.kept()}
+        self._state, self._pointer = self._reopen(pointer, known), pointer
+        log.info("Questions are answered from the index %s now, as another process says", pointer.live.id)
 
     def _become(self, new: _State) -> None:
-        """First on disk, then for readers, then without what is no longer named."""
-        write_pointer(self._folder, _pointer(new))
+        """First in the store, then for readers, then without what is no longer named."""
+        self._store.write(_pointer(new), self._pointer)
         old, self._state = self._state, new
+        self._pointer = _pointer(new)
         named = {generation.id for generation in _kept(new)}
         for generation in _kept(old):
             if generation.id not in named:
                 generation.index.close()
         self._delete_unnamed()
 
-    def _reopen(self, pointer: Pointer) -> _State:
-        live = self._opened(pointer.live)
-        return _State(live, self._spare(pointer.building), self._spare(pointer.previous), pointer.last)
+    def _reopen(self, pointer: Pointer, known: Mapping[str, Generation] = NO_GENERATIONS) -> _State:
+        """The state that the pointer describes, with those of its generations that are open already."""
+        live, building, previous = (
+            known.get(record.id) if record else None for record in (pointer.live, pointer.building, pointer.previous)
+        )
+        return _State(
+            live or self._opened(pointer.live),
+            building or self._spare(pointer.building),
+            previous or self._spare(pointer.previous),
+            pointer.last,
+        )
 
     def _spare(self, record: GenerationRecord | None) -> Generation | None:
-        """A generation that is not searched; given up where it cannot be opened, since readers must not wait for it."""
+        """A generation that is not searched; given up where it cannot be opened, for readers must not wait."""
         if record is None:
             return None
         try:
             return self._opened(record)
         except SetupFailed as error:
-            log.warning("The index %s, which is not searched, is deleted. %s", record.id, error.message)
+            log.warning("The index %s, which is not searched, is given up. %s", record.id, error.message)
             return None
 
     def _opened(self, record: GenerationRecord) -> Generation:
@@ -184,13 +242,11 @@ class Generations:
         return self._open(record.id, self._models[record.embedding], record.recipe)
 
     def _open(self, generation: str, embedding: EmbeddingProvider, recipe: str) -> Generation:
-        return Generation(generation, QdrantEdgeIndex(self._folder / generation, embedding), embedding, recipe)
+        return Generation(generation, self._store.open(generation, embedding), embedding, recipe)
 
     def _delete_unnamed(self) -> None:
-        named = {generation.id for generation in self.kept()}
-        for folder in self._folder.glob("g[0-9]*"):
-            if folder.name not in named:
-                shutil.rmtree(folder, ignore_errors=True)
+        for generation in self._store.left_over(self._pointer):
+            self._store.delete(generation)
 
 
 def _kept(state: _State) -> tuple[Generation, ...]:

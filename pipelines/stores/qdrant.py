@@ -78,9 +78,10 @@ class QdrantIndex(ChunkIndex):
         self._stagings: dict[str, tuple[str, str]] = {}  # by document: its revision and the id of the staging
         self._starting = threading.Lock()
         self._closed = False
-        self._heads = Heads(client, f"{collection}-documents")
+        chunks, documents = collections_of(collection)
+        self._heads = Heads(client, documents)
         self._heads.create(embedding)
-        self._points = Points(client, collection)
+        self._points = Points(client, chunks)
         _create(self._points, embedding)
         self._listing = Listing(self._heads)
         self._changes = Changes(self._points, self._heads, made=self._listing.take)
@@ -248,6 +249,11 @@ class QdrantIndex(ChunkIndex):
     def _require_open(self) -> None:
         if self._closed:
             raise StoreUnavailable("The document index is closed.")
+
+
+def collections_of(collection: str) -> tuple[str, str]:
+    """The names of the two collections of an index: its chunks, and the heads of its documents."""
+    return collection, f"{collection}-documents"
 
 
 def _of(point: models.Record | models.ScoredPoint, field: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from pipelines.domain import EVERYONE, Chunk, Document, IndexedDocument
 from pipelines.errors import InvalidRequest, SetupFailed
 from pipelines.providers.base import EmbeddingProvider
-from pipelines.stores import generation_records, generations
+from pipelines.stores import generation_records, generation_store
 from pipelines.stores.base import SearchRequest
 from pipelines.stores.generations import Generation, Generations
 from pipelines.stores.qdrant_edge import QdrantEdgeIndex
@@ -245,7 +245,7 @@ def test_a_crash_leaves_the_state_before_or_after(
             generation_records.write_pointer(folder, pointer)
         raise Crash
 
-    monkeypatch.setattr(generations, "write_pointer", crash)
+    monkeypatch.setattr(generation_store, "write_pointer", crash)
     open_indexes = list(opened.kept())
     with pytest.raises(Crash):
         make(opened)
