@@ -40,8 +40,8 @@ _NUMBER_WORDS = (
 _ANY_NUMBER = rf"\d+(?:[.,:]\d+)*|{_one_of(_NUMBER_WORDS).pattern}"
 _FIGURE = re.compile(rf"\d|{_one_of(_NUMBER_WORDS).pattern}", re.IGNORECASE)
 _TIME = _one_of(
-    "(?:mon|tues|wednes|thurs|fri|satur|sun)days? january february march april (?-i:May) june july august september october "
-    "november december if when whenever after before until from since during wenn sobald nach vor bis ab "
+    "(?:mon|tues|wednes|thurs|fri|satur|sun)days? january february march april (?-i:May) june july august september "
+    "october november december if when whenever after before until from since during wenn sobald nach vor bis ab "
     "(?:mon|diens|donners|frei|sams|sonn)tags? mittwochs? morgens abends days? weeks? months? years? hours? minutes? "
     "daily weekly monthly yearly always never immediately tage?n? wochen? monate?n? jahre?n? "
     "stunden? minuten? uhr jederzeit "
