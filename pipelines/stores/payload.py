@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
@@ -86,6 +86,11 @@ def read_passage(point: FoundPoint, question: Vector, document: Document | None 
     similarity = float(question @ np.asarray(point.vector[DENSE], dtype=np.float32))
     relevance = min(max(similarity, 0.0), 1.0)
     return Passage(read_chunk(payload), document or _document(payload), score=point.score, relevance=relevance)
+
+
+def in_order(passages: Iterable[Passage]) -> list[Passage]:
+    """Best first; of those that the fusion holds equal, the one nearer to the question first, always the same."""
+    return sorted(passages, key=lambda each: (-each.score, -each.relevance, each.chunk.id))
 
 
 def read_chunk(payload: Mapping[str, Any]) -> Chunk:

@@ -27,6 +27,7 @@ from pipelines.stores.payload import (
     DENSE,
     RRF_K,
     STAGED,
+    in_order,
     published_payload,
     read_chunk,
     read_indexed_document,
@@ -127,7 +128,7 @@ class QdrantEdgeIndex(ChunkIndex):
         return there
 
     def search(self, request: SearchRequest) -> list[Passage]:
-        return [read_passage(point, request.vector) for point in self._read(request)]
+        return in_order(read_passage(point, request.vector) for point in self._read(request))
 
     def read(self, places: Sequence[Place], scopes: Sequence[str]) -> list[Chunk]:
         if not places:
@@ -180,18 +181,30 @@ class QdrantEdgeIndex(ChunkIndex):
             if not made:
                 return []
             fusion = qdrant.Fusion.Rrf(RRF_K, [weight for weight, *_ in made])
+            params = self._bm25_params(request.scopes, readable)
             return self._shard.query(
                 qdrant.QueryRequest(
                     limit=request.limit,
                     query=fusion,  # type: ignore[arg-type]  # the stubs do not make Rrf a Fusion
                     prefetches=[
-                        qdrant.Prefetch(request.candidates, qdrant.Query.Nearest(value, using=using), filter=allowed)
+                        qdrant.Prefetch(
+                            request.candidates,
+                            qdrant.Query.Nearest(value, using=using),
+                            filter=allowed,
+                            params=params if using == BM25 else None,
+                        )
                         for _, using, value, allowed in made
                     ],
                     with_payload=True,
                     with_vector=[DENSE],
                 )
             )
+
+    def _bm25_params(self, scopes: Sequence[str], readable: qdrant.Filter) -> qdrant.SearchParams | None:
+        """How rare a word is, is counted in what the reader may read: in all there is, it would tell of the rest."""
+        if self._catalog.is_open_to(scopes):
+            return None
+        return qdrant.SearchParams(idf=qdrant.IdfParams(readable))
 
     def _staging(self, document: Document) -> str:
         """The id of the staging of this revision: the one begun, or a new one in place of another revision's."""

@@ -155,7 +155,6 @@ async def test_closed_documents_have_no_influence_on_what_is_near_in_meaning(
     assert [passage.relevance for passage in with_closed] == [passage.relevance for passage in without]
 
 
-@pytest.mark.xfail(reason="BM25 counts how rare a word is over the whole index", strict=False)
 @pytest.mark.parametrize("question", QUESTIONS)
 async def test_closed_documents_have_no_influence_on_the_order_of_what_is_found(
     among_all: Retriever, among_open: Retriever, question: str
