@@ -18,6 +18,8 @@ from pipelines.evaluate.summarise import ALL, GROUPS
 SHOWN = ("page_hit@5", "page_hit@10", "page_RR@10", "page_nDCG@10", "document_hit@5")
 CHANGES = 12
 """Questions listed that got better, and as many that got worse."""
+LONGEST = 76
+"""Characters of a question that are shown."""
 COMPARED = ("page_hit@5", "page_hit@10", "page_nDCG@10", "document_hit@5")
 
 
@@ -126,11 +128,13 @@ def _verdict(each: Difference) -> Text:
 
 
 def _changes(title: str, changes: Sequence[Change]) -> Table:
-    table = _table(title, "A")
-    table.add_column("B", no_wrap=True)
-    table.add_column("question", no_wrap=True, overflow="ellipsis")
+    table = _table(title, "A → B")
+    table.add_column("of", no_wrap=True)
+    table.add_column("question", no_wrap=True)
     for change in changes[:CHANGES]:
-        table.add_row(str(change.before or "-"), str(change.after or "-"), change.text)
+        # Cut here: a column that may not wrap would push the others out.
+        text = change.text if len(change.text) <= LONGEST else f"{change.text[: LONGEST - 1]}…"
+        table.add_row(f"{change.before or '-'} → {change.after or '-'}", change.place, text)
     if len(changes) > CHANGES:
         table.add_row("", "", f"and {len(changes) - CHANGES} more")
     return table

@@ -12,7 +12,7 @@ from pipelines import bootstrap_documents
 from pipelines.errors import InvalidRequest
 from pipelines.evaluate.ablations import chosen
 from pipelines.evaluate.gate import read_floor, too_low
-from pipelines.evaluate.results import read_results
+from pipelines.evaluate.results import read_results, write_results
 from pipelines.evaluate_commands import app
 from pipelines.settings import SECRETS
 from tests.fakes.word_embedding import WordEmbedding
@@ -48,6 +48,17 @@ def test_a_run_prints_a_table_and_writes_what_two_runs_are_compared_by(
     compared = runner.invoke(app, ["compare", file, file], catch_exceptions=False)
     assert compared.exit_code == 0
     assert "no difference that 3 questions could show" in compared.output
+
+
+def test_questions_that_changed_are_listed_with_their_ranks(runner: CliRunner, tmp_path: Path) -> None:
+    write_results(results({"understand": [1, 2, None, 3]}), tmp_path / "a.json")
+    write_results(results({"understand": [1, 1, 4, None]}), tmp_path / "b.json")
+    compared = runner.invoke(app, ["compare", str(tmp_path / "a.json"), str(tmp_path / "b.json")])
+    assert compared.exit_code == 0
+    lines = [line.split() for line in compared.output.splitlines()]
+    assert "2 → 1 page What about q1?".split() in lines
+    assert "- → 4 page What about q2?".split() in lines
+    assert "3 → - page What about q3?".split() in lines
 
 
 def test_a_measure_below_its_floor_ends_with_exit_code_1(runner: CliRunner, folder: Path, tmp_path: Path) -> None:
