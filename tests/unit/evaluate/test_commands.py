@@ -55,10 +55,10 @@ def test_questions_that_changed_are_listed_with_their_ranks(runner: CliRunner, t
     write_results(results({"understand": [1, 1, 4, None]}), tmp_path / "b.json")
     compared = runner.invoke(app, ["compare", str(tmp_path / "a.json"), str(tmp_path / "b.json")])
     assert compared.exit_code == 0
-    lines = [line.split() for line in compared.output.splitlines()]
-    assert "2 → 1 page What about q1?".split() in lines
-    assert "- → 4 page What about q2?".split() in lines
-    assert "3 → - page What about q3?".split() in lines
+    lines = [" ".join(line.split()) for line in compared.output.splitlines()]
+    assert "2 → 1 page What about q1?" in lines
+    assert "- → 4 page What about q2?" in lines
+    assert "3 → - page What about q3?" in lines
 
 
 def test_a_measure_below_its_floor_ends_with_exit_code_1(runner: CliRunner, folder: Path, tmp_path: Path) -> None:
