@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     )
     embedding_threads: int = Field(default=1, ge=1, le=64)
     qdrant_url: str = Field(
-        default="", description="A Qdrant server 1.17 or newer that keeps the index; empty: it is kept in this process"
+        default="", description="A Qdrant server 1.19 or newer that keeps the index; empty: it is kept in this process"
     )
     qdrant_api_key: SecretStr = SecretStr("")
     retrieve_limit: int = Field(default=6, ge=1, le=50, description="Passages in a prompt")

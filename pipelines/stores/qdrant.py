@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import qdrant_edge
@@ -25,6 +26,7 @@ from pipelines.stores.payload import (
     CHUNK_FIELDS,
     DENSE,
     RRF_K,
+    in_order,
     published_payload,
     read_chunk,
     read_passage,
@@ -134,7 +136,7 @@ class QdrantIndex(ChunkIndex):
         if not request.scopes:
             return []
         found = self._current(lambda without: self._query(request, without), request.scopes, request.filters)
-        return [read_passage(point, request.vector, head.indexed.document) for point, head in found]
+        return in_order(read_passage(point, request.vector, head.indexed.document) for point, head in found)
 
     def read(self, places: Sequence[Place], scopes: Sequence[str]) -> list[Chunk]:
         if not places or not scopes:
@@ -196,15 +198,15 @@ class QdrantIndex(ChunkIndex):
 
     def _query(self, request: SearchRequest, without: Iterable[str]) -> list[models.ScoredPoint]:
         """The only search there is; each ranking in it filters by access."""
-        left_out = list(without)
+        readable = partial(readable_by, request.scopes, without=list(without), filters=request.filters)
+        params = self._bm25_params(request.scopes, readable())
         prefetch = [
             models.Prefetch(
                 query=self._nearest(request, ranking),
                 using=ranking.using,
                 limit=request.candidates,
-                filter=readable_by(
-                    request.scopes, without=left_out, filters=request.filters, documents=ranking.documents
-                ),
+                filter=readable(documents=ranking.documents),
+                params=params if ranking.using == BM25 else None,
             )
             for ranking in rankings(request)
         ]
@@ -212,6 +214,12 @@ class QdrantIndex(ChunkIndex):
             return []
         fusion = models.RrfQuery(rrf=models.Rrf(k=RRF_K, weights=[ranking.weight for ranking in rankings(request)]))
         return self._points.query(prefetch, fusion, request.limit, fields=_FOUND_FIELDS, vector=DENSE)
+
+    def _bm25_params(self, scopes: Sequence[str], readable: models.Filter) -> models.SearchParams | None:
+        """How rare a word is, is counted in what the reader may read: in all there is, it would tell of the rest."""
+        if self.catalog().is_open_to(scopes):
+            return None
+        return models.SearchParams(idf=models.IdfCorpusParams(corpus=readable))
 
     def _nearest(self, request: SearchRequest, ranking: Ranking) -> models.NearestQuery:
         if ranking.using == DENSE:

@@ -21,8 +21,9 @@ READ_S = 10
 """For a call that a reader waits for."""
 PAGE = 1000
 """Points in one step of a scroll."""
-OLDEST = (1, 17)
-"""The first version of the server that can make a change depend on what is there (`update_mode`)."""
+OLDEST = (1, 19)
+"""The first version of the server that counts how rare a word is in what a reader may read alone (`params.idf`,
+https://github.com/qdrant/qdrant/pull/9661); an older one would ignore it and say nothing."""
 
 Schema = dict[str, models.PayloadSchemaType]
 
@@ -54,7 +55,7 @@ def require_version(client: QdrantClient) -> None:
     with translated():
         version = client.info().version
     if tuple(int(part) for part in version.split("-")[0].split(".")[:2]) < OLDEST:
-        raise SetupFailed(f"Qdrant is {version}, which is too old: use 1.17 or newer.")
+        raise SetupFailed(f"Qdrant is {version}, which is too old: use 1.19 or newer.")
 
 
 class Points:

@@ -1,4 +1,4 @@
-"""A stand-in for the Qdrant server: the REST protocol of 1.18 as `qdrant-client` 1.20 speaks it, over the real engine.
+"""A stand-in for the Qdrant server: the REST protocol of 1.19 as `qdrant-client` 1.20 speaks it, over the real engine.
 
     python -m tests.fakes.qdrant_server --port 6333 --folder /qdrant/storage
 
@@ -25,7 +25,7 @@ from starlette.routing import Route
 from tests.fakes.qdrant_collections import Collection, Collections
 from tests.fakes.qdrant_wire import BadRequest, Json
 
-VERSION = "1.18.0"
+VERSION = "1.19.0"
 
 Intercept = Callable[[str, str], Response | None]
 """Sees method and path before the server does; what it returns is the answer."""

@@ -1,4 +1,4 @@
-"""Qdrant's JSON in terms of its engine: filters, queries, points and collections as REST clients of 1.17 write them.
+"""Qdrant's JSON in terms of its engine: filters, queries, points and collections as REST clients write them.
 
 What is not read here is refused, so that no test passes because the stand-in overlooked a condition.
 """
@@ -73,7 +73,7 @@ def condition(body: Json | None) -> qdrant.Filter | None:
 
 def query_request(body: Json) -> qdrant.QueryRequest:
     """The body of `POST /collections/{name}/points/query`."""
-    _only(body, "prefetch", "query", "using", "filter", "limit", "offset", "with_payload", "with_vector", "params")
+    _only(body, "prefetch", "query", "using", "filter", "limit", "offset", "with_payload", "with_vector")
     return qdrant.QueryRequest(
         limit=body.get("limit") or 10,
         offset=body.get("offset") or 0,
@@ -101,7 +101,17 @@ def _prefetch(body: Json) -> qdrant.Prefetch:
         query=_query(body.get("query"), body.get("using")),
         prefetches=[_prefetch(each) for each in _listed(body.get("prefetch") or [])],
         filter=condition(body.get("filter")),
+        params=_params(body.get("params")),
     )
+
+
+def _params(body: Json | None) -> qdrant.SearchParams | None:
+    """Of which points the rarity of words is counted: a server of 1.19 or newer can be told."""
+    if not body:
+        return None
+    _only(body, "idf")
+    _only(body["idf"], "corpus")
+    return qdrant.SearchParams(idf=qdrant.IdfParams(condition(body["idf"]["corpus"])))
 
 
 def _query(body: Any, using: str | None) -> Any:

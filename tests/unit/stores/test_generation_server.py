@@ -163,8 +163,8 @@ def test_a_damaged_record_is_refused_with_what_to_do(start: Start, client: Qdran
 
 
 def test_a_server_that_is_too_old_is_refused(server: QdrantServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.fakes.qdrant_server.VERSION", "1.16.3")
-    with pytest.raises(SetupFailed, match=r"Qdrant is 1\.16\.3, which is too old: use 1\.17 or newer"):
+    monkeypatch.setattr("tests.fakes.qdrant_server.VERSION", "1.18.3")
+    with pytest.raises(SetupFailed, match=r"Qdrant is 1\.18\.3, which is too old: use 1\.19 or newer"):
         ServerGenerations(server.url, "")
 
 
