@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from pipelines.settings import inherited_environment
+
 CHECKOUT = Path(__file__).parents[2]
-STATE_DIR = CHECKOUT / os.environ.get("STATE_DIR", ".ragline")
+ENVIRONMENT = inherited_environment(everything=True)
+STATE_DIR = CHECKOUT / ENVIRONMENT.get("STATE_DIR", ".ragline")
 DOCUMENTS = CHECKOUT / "tests" / "documents"
 SEC = CHECKOUT.parent / "shared" / "eval" / "sec-10-q"
 
@@ -24,7 +26,7 @@ def ragline_eval(*arguments: str, out: Path) -> dict[str, Any]:
     command = [sys.executable, "-c", "from pipelines.cli import main; main()", "eval", *arguments, "--out", str(out)]
     values = {"STATE_DIR": str(STATE_DIR), "DEFAULT_ACCESS": "everyone", **dict.fromkeys(SECRETS, "e" * 32)}
     done = subprocess.run(
-        command, env={**os.environ, **values}, cwd=CHECKOUT, capture_output=True, text=True, timeout=900, check=False
+        command, env={**ENVIRONMENT, **values}, cwd=CHECKOUT, capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     print(done.stdout)
