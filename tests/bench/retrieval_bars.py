@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
+from statistics import mean, median
 
 from tests.bench.ingest_bars import Bar, at_most, exactly
 from tests.bench.ingest_tables import percentiles
-from tests.bench.retrieval_results import Footprint, Load, Round
+from tests.bench.retrieval_results import Asked, Footprint, Load, Round
 
 ONE_MS, MANY_MS = 15.0, 60.0
 OWN_MB = 2048.0
@@ -22,6 +22,20 @@ def latency(rounds: Sequence[Round], chunks: int) -> list[Bar]:
         exactly("questions not answered", sum(load.failed for load in (*one, *many)), 0),
         exactly("passages that their reader may not read", sum(each.foreign for each in rounds), 0),
     ]
+
+
+def systems(asked: Sequence[Asked]) -> list[Bar]:
+    """This product, which comes first, against each other system: more right pages, sooner."""
+    ours, *others = asked
+    found = []
+    for other in others:
+        for measure in ("page_hit@10", "document_hit@5"):
+            values = [100 * mean(each.values(measure)) for each in (ours, other)]
+            about = f"{measure.replace('_', ' ')}, beside {other.name}"
+            found.append(Bar(about, f"{values[0]:.1f} %", f"above {values[1]:.1f} %", values[0] > values[1]))
+        theirs = round(_p95([other.load]), 1)
+        found.append(at_most(f"p95 at one client, beside {other.name}", _p95([ours.load]), theirs, "ms"))
+    return [*found, exactly("questions that a system did not answer", sum(each.load.failed for each in asked), 0)]
 
 
 def memory(footprints: Sequence[Footprint]) -> list[Bar]:

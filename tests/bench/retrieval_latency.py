@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from statistics import median
+from subprocess import Popen
 from typing import Any
 
 import orjson
@@ -34,11 +35,17 @@ WARM_UP, ONE, OF_MANY, ALONE = 50, 400, 800, 200
 def running_server(plan: Plan) -> Iterator[int]:
     """The port of a server with the planned index."""
     with running_child(CHILD, asdict(plan)) as process:
-        assert process.stdout
-        said = process.stdout.readline()
-        if not said:
-            raise BrokenRun(f"The server with {plan.chunks:,} chunks did not start; its log is above.")
-        yield int(json.loads(said)["port"])
+        yield int(read_ready(process, f"the server with {plan.chunks:,} chunks")["port"])
+
+
+def read_ready(process: Popen[str], about: str) -> dict[str, Any]:
+    """What a server says once it can be asked; raises `BrokenRun` when it ends instead."""
+    assert process.stdout
+    said = process.stdout.readline()
+    if not said:
+        raise BrokenRun(f"{about} did not start; its log is above.")
+    ready: dict[str, Any] = json.loads(said)
+    return ready
 
 
 def measure_latency(plan: Plan, rounds: int) -> list[Round]:

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one measured process does: `task` with an index of so many chunks. `state` holds the embedding model."""
+    """What one measured process does: `task` with an index of so many chunks, or of a folder of `documents`.
+
+    `state` holds the embedding model.
+    """
 
     task: str
     state: str
-    chunks: int
+    chunks: int = 0
+    documents: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +100,21 @@ class Round:
     stages_ms: dict[str, list[float]] = field(default_factory=dict)
     passages: int = 0
     foreign: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How one system did over a data set: the measures of each question by name, and the half it belongs to.
+
+    A question without a known page has no measure of pages.
+    """
+
+    name: str
+    load: Load
+    measures: list[dict[str, float]]
+    halves: list[str]
+
+    def values(self, measure: str, half: str = "") -> list[float]:
+        """A measure of every question that has it, of all or of one half."""
+        rows = zip(self.measures, self.halves, strict=True)
+        return [row[measure] for row, of_half in rows if measure in row and half in ("", of_half)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -23,9 +24,10 @@ from starlette.responses import JSONResponse, Response
 from pipelines.answer.read_request import Limits
 from pipelines.answer.retrieve import Retriever
 from pipelines.answer.retrieve_api import retrieve_api
-from pipelines.bootstrap_documents import load_configured_embedding
+from pipelines.bootstrap_documents import ingest_path, load_configured_embedding, recipe
 from pipelines.domain import Question, User
 from pipelines.error_responses import add_error_handlers
+from pipelines.evaluate.build_index import open_folder_index
 from pipelines.settings import Settings
 from tests.bench.retrieval_index import bench_settings, build_index, open_index
 from tests.bench.retrieval_results import Alone, Plan
@@ -36,19 +38,32 @@ def serve_index(plan: Plan) -> None:
     settings = bench_settings(plan.state)
     embedding = load_configured_embedding(settings)
     generations = open_index(Path(build_index(plan).folder), settings, embedding)
-    serve_retriever(Retriever(generations, limit=settings.retrieve_limit), settings)
+    serve_app(_app(Retriever(generations, limit=settings.retrieve_limit), settings))
 
 
-def serve_retriever(retriever: Retriever, settings: Settings) -> None:
-    """Serve with the settings of `pipelines.serve`, on a free port."""
+def serve_reports(plan: Plan) -> None:
+    """The same with an index of the planned folder; says the name of every document by its id, too."""
+    settings = bench_settings(plan.state)
+    embedding = load_configured_embedding(settings)
+    with open_folder_index(
+        Path(plan.documents),
+        kept_in=Path(plan.state) / "bench" / "retrieval-reports",
+        embedding=embedding,
+        recipe=recipe(embedding),
+        path=lambda: ingest_path(settings, os.cpu_count() or 1),
+    ) as index:
+        names = {document.id: document.key for document in index.documents}
+        serve_app(_app(Retriever(index, limit=settings.retrieve_limit), settings), documents=names)
+
+
+def serve_app(app: FastAPI, **ready: Any) -> None:
+    """Serve with the settings of `pipelines.serve`, on a free port, which is told on stdout with what is `ready`."""
     # Named TCP, as the sockets are that a server opens by its address: else the loop leaves Nagle's algorithm on.
     with socket.socket(proto=socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()  # from here on connections wait
-        print(json.dumps({"port": listening.getsockname()[1]}), flush=True)
-        config = uvicorn.Config(
-            _app(retriever, settings), log_config=None, access_log=False, proxy_headers=False, lifespan="off"
-        )
+        print(json.dumps({"port": listening.getsockname()[1], **ready}), flush=True)
+        config = uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False, lifespan="off")
         asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
 
 

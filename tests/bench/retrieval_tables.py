@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
+from statistics import mean, median
 
 from rich.table import Table
 
+from pipelines.evaluate.intervals import PairedDifference
 from tests.bench.ingest_tables import percentiles, plain_table
-from tests.bench.retrieval_results import Built, Footprint, Load, Round
+from tests.bench.retrieval_results import Asked, Built, Footprint, Load, Round
+
+QUALITY = {
+    "page_hit@1": "page @1",
+    "page_hit@5": "page @5",
+    "page_hit@10": "page @10",
+    "document_hit@5": "document @5",
+}
+HALF = ("page_hit@10", "document_hit@5")
+"""Shown for the half of the questions that was not looked at while developing, too."""
 
 
 def of_build(built: Built) -> str:
@@ -64,6 +74,35 @@ def of_memory(built: Sequence[Built], footprints: Sequence[Footprint]) -> Table:
             f"{before.anonymous + before.file:,.0f}",
         )
     return table
+
+
+def of_systems(asked: Sequence[Asked]) -> Table:
+    """Quality over all questions and over the half that is only reported, and latency beside the first system's."""
+    first = asked[0]
+    counts = [len(first.values(measure)) for measure in ("page_hit@10", "document_hit@5")]
+    title = f"The same documents, model and questions: {counts[0]} with a known page, {counts[1]} with a known document"
+    table = plain_table(title, ("% of questions", *QUALITY.values(), *(f"{QUALITY[name]}, half" for name in HALF)))
+    for name in ("p50 ms", "p95 ms", f"p95 / {first.name}"):
+        table.add_column(name, justify="right")
+    base = percentiles(first.load.ms)[1]
+    for each in asked:
+        p50, p95 = percentiles(each.load.ms)
+        shares = [_percent(each.values(name)) for name in QUALITY] + [_percent(each.values(n, "report")) for n in HALF]
+        table.add_row(each.name, *shares, f"{p50:.1f}", f"{p95:.1f}", f"{p95 / base:.1f}")
+    return table
+
+
+def of_differences(asked: Sequence[Asked], found: Sequence[PairedDifference]) -> str:
+    """How much better the first system is than each other one, in one line each."""
+    return "\n".join(
+        f"{asked[0].name} - {other.name}: {100 * each.mean:+.1f} points of page hit@10 "
+        f"(95 % of {100 * each.low:+.1f} to {100 * each.high:+.1f}, p = {each.p:.4f})"
+        for other, each in zip(asked[1:], found, strict=True)
+    )
+
+
+def _percent(values: Sequence[float]) -> str:
+    return f"{100 * mean(values):.1f}" if values else ""
 
 
 def _alone(rounds: Sequence[Round]) -> tuple[list[list[float]], list[list[float]]]:

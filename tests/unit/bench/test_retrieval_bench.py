@@ -20,7 +20,8 @@ from tests.bench.ingest_bars import Bar
 from tests.bench.retrieval_corpus import Corpus, Language, access_of, document_id, reader
 from tests.bench.retrieval_load import Target, ask_all
 from tests.bench.retrieval_memory import disk_mb, resident
-from tests.bench.retrieval_results import Alone, Footprint, Load, Resident, Round
+from tests.bench.retrieval_open_webui import read_place
+from tests.bench.retrieval_results import Alone, Asked, Footprint, Load, Resident, Round
 from tests.bench.retrieval_serve import measure_alone
 from tests.fakes.word_embedding import WordEmbedding
 
@@ -133,6 +134,26 @@ async def test_the_parts_alone_are_measured_with_what_retrieval_asks_of_them(cor
     assert len(alone.embed_ms) == len(alone.index_ms) == 3
     assert all(ms > 0 for ms in (*alone.embed_ms, *alone.index_ms))
     assert not {"search", "read"} & vars(index).keys()
+
+
+def test_a_system_is_measured_over_the_questions_that_have_the_measure() -> None:
+    asked = Asked("ragline", FAST, [{"page_hit@10": 1.0}, {}, {"page_hit@10": 0.0}], ["report", "report", "develop"])
+
+    assert asked.values("page_hit@10") == [1.0, 0.0]
+    assert asked.values("page_hit@10", "report") == [1.0]
+
+
+def test_this_product_has_to_find_more_and_sooner_than_the_other() -> None:
+    good, bad = ({"page_hit@10": value, "document_hit@5": value} for value in (1.0, 0.0))
+    ours = Asked("ragline", FAST, [good, good], ["report", "develop"])
+    other = Asked("Open WebUI", replace(FAST, ms=[90.0] * 20), [good, bad], ["report", "develop"])
+
+    assert not missed(bars.systems([ours, other]))
+    assert len(missed(bars.systems([other, ours]))) == 3
+
+
+def test_pages_of_open_webui_are_counted_from_one() -> None:
+    assert read_place({"name": "report.pdf", "page": 18, "page_label": "19"}) == ("report.pdf", 19)
 
 
 def test_memory_counts_what_the_process_holds_and_the_most_it_held() -> None:
