@@ -299,8 +299,10 @@ class Timings:
     workflow_ms: float | None = None
     understand_ms: float | None = None
     embed_ms: float | None = None
+    recognise_ms: float | None = None
     search_ms: float | None = None
     rerank_ms: float | None = None
+    assemble_ms: float | None = None
     retrieve_ms: float | None = None
     queue_ms: float | None = None
     model_ttft_ms: float | None = None

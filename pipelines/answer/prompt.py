@@ -64,6 +64,7 @@ _SPACE = rf"[\s{JOINERS}]*+"
 # ChatML, Llama 3 and Harmony write <|…|>, DeepSeek the same with wide bars, Gemma <start_of_turn>, Llama 2 <<SYS>>.
 _TEMPLATE = r"[|｜][^<>\n]{1,40}[|｜]>|/?(?:s|bos|eos|start_of_turn|end_of_turn)>|<\\*+/?SYS>>"
 _DELIMITER = rf"(?:{_SPACE}[/／]?{_SPACE}(?:{'|'.join(map(_in_any_width, _TAGS))})(?![^\W_])|{_TEMPLATE})"
+_DELIMITER_OPENERS = "<＜﹤"
 _ESCAPE = re.compile(rf"([<＜﹤])(?=\\*+{_DELIMITER})", re.IGNORECASE)
 _UNESCAPE = re.compile(rf"([<＜﹤])\\(?=\\*+{_DELIMITER})", re.IGNORECASE)
 _PASSAGE = re.compile(
@@ -93,14 +94,14 @@ class ParsedPrompt:
     history: tuple[Message, ...]
 
 
-def render_prompt(question: Question, passages: Sequence[Passage], *, history_turns: int = HISTORY_TURNS) -> Prompt:
+def render_prompt(question: Question, citations: Sequence[Citation], *, history_turns: int = HISTORY_TURNS) -> Prompt:
     """Write the prompt: the last turns, the passages under their citation numbers, then the question.
 
     The question keeps its brackets, because it may be about them; nothing else in a prompt reads like a citation.
     """
     parts = (
         _conversation(question.history, history_turns),
-        _documents(number_citations(passages)),
+        _documents(citations),
         f"<question>\n{_escaped(visible(question.text))}\n</question>",
     )
     return Prompt(system=SYSTEM, text="\n\n".join(part for part in parts if part))
@@ -177,6 +178,8 @@ def _passage(citation: Citation, text: str) -> str:
 
 
 def _escaped(text: str) -> str:
+    if not any(opener in text for opener in _DELIMITER_OPENERS):
+        return text
     return _ESCAPE.sub(r"\1\\", text)
 
 

@@ -1,6 +1,6 @@
 """Finds the passages for a question and writes the prompt: a `Question` goes in, a `Retrieval` comes out.
 
-understand → recognise → embed → search → rerank → assemble → prompt
+understand → embed → recognise → search → rerank → assemble → prompt
 
 The reader's access scopes are part of every look into the index; nothing is filtered afterwards.
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipelines.answer.assemble import assemble, relevant
+from pipelines.answer.embed_questions import QuestionEmbedder
 from pipelines.answer.prompt import number_citations, render_prompt
 from pipelines.answer.recognise import NO_PREFERENCE, Preference, Recogniser
 from pipelines.answer.rerank import Reranker
@@ -67,12 +68,19 @@ class Retriever:
     rewriter: Rewriter | None = None
     reranker: Reranker | None = None
     recogniser: Recogniser = field(default_factory=Recogniser)
+    embedder: QuestionEmbedder = field(default_factory=QuestionEmbedder)
 
     async def retrieve(self, question: Question, *, limit: int | None = None) -> Retrieval:
         """Return the passages this user may read, best first, numbered, with the prompt that quotes them."""
         clock = _Clock()
-        understood = await self._understand(question)
-        return await asyncio.to_thread(self._retrieve, question, understood, limit or self.limit, clock)
+        # Read once: a rebuilt index may become live while this question is answered.
+        live = self.generations.live
+        texts = (await self._understand(question)).texts
+        clock.mark("understand_ms")
+        vectors = await self.embedder.embed(live.embedding, texts)
+        clock.mark("embed_ms")
+        asked = _Asked(question, texts, tuple(vectors), limit or self.limit)
+        return await asyncio.to_thread(self._retrieve, asked, live, clock)
 
     async def _understand(self, question: Question) -> Understood:
         if not self.options.understand:
@@ -82,33 +90,29 @@ class Retriever:
             return understood.led_by(await self.rewriter.rewrite(question))
         return understood
 
-    def _retrieve(self, question: Question, understood: Understood, limit: int, clock: _Clock) -> Retrieval:
-        # Read once: a rebuilt index may become live while this question is answered.
-        live = self.generations.live
-        scopes = question.user.scopes()
-        texts = understood.texts
-        preferences = [self._preference(text, live, scopes) for text in texts]
-        clock.mark("understand_ms")
-        vectors = live.embedding.embed(texts, input_type="question")
-        clock.mark("embed_ms")
+    def _retrieve(self, asked: _Asked, live: Generation, clock: _Clock) -> Retrieval:
+        scopes = asked.question.user.scopes()
+        preferences = [self._preference(text, live, scopes) for text in asked.texts]
+        clock.mark("recognise_ms")
         requests = [
-            self._request(question, text, vector, preference, limit)
-            for text, vector, preference in zip(texts, vectors, preferences, strict=True)
+            self._request(asked, text, vector, preference)
+            for text, vector, preference in zip(asked.texts, asked.vectors, preferences, strict=True)
         ]
-        found = _interleaved([live.index.search(request) for request in requests])
+        text = " ".join(asked.texts)
+        found = relevant(_interleaved([live.index.search(request) for request in requests]), text)
         clock.mark("search_ms")
-        found = relevant(found, " ".join(texts))
         if self.reranker and self.options.rerank:
-            found = self.reranker.rerank(" ".join(texts), found)
+            found = self.reranker.rerank(text, found)
             clock.mark("rerank_ms")
         passages = assemble(
             found,
-            limit=limit,
+            limit=asked.limit,
             distinct={id_ for preference in preferences for id_ in preference.documents},
             read=lambda places: live.index.read(places, scopes),
         )
         citations = number_citations(passages)
-        prompt = render_prompt(question, passages)
+        prompt = render_prompt(asked.question, citations)
+        clock.mark("assemble_ms")
         return Retrieval(prompt=prompt, passages=passages, citations=citations, timings=clock.timings())
 
     def _preference(self, text: str, live: Generation, scopes: Sequence[str]) -> Preference:
@@ -116,21 +120,29 @@ class Retriever:
             return NO_PREFERENCE
         return self.recogniser.recognise(text, live.index.catalog(), scopes)
 
-    def _request(
-        self, question: Question, text: str, vector: Vector, preference: Preference, limit: int
-    ) -> SearchRequest:
-        wanted = max(SPARE * limit, self.reranker.depth if self.reranker else 0)
+    def _request(self, asked: _Asked, text: str, vector: Vector, preference: Preference) -> SearchRequest:
+        wanted = max(SPARE * asked.limit, self.reranker.depth if self.reranker else 0)
         return SearchRequest(
             text=text,
             vector=vector,
-            scopes=question.user.scopes(),
+            scopes=asked.question.user.scopes(),
             limit=wanted,
             candidates=max(CANDIDATES, wanted),
             preferred=preference.documents,
             focus=preference.focus,
-            filters=question.filters,
+            filters=asked.question.filters,
             weights=self.options.weights,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question with the texts to search for, their vectors, and how many passages are wanted."""
+
+    question: Question
+    texts: tuple[str, ...]
+    vectors: tuple[Vector, ...]
+    limit: int
 
 
 def _interleaved(rankings: Sequence[Sequence[Passage]]) -> list[Passage]:

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
+import orjson
 from fastapi import APIRouter, Request
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pipelines.answer.read_request import Limits, Many, bounded_question, read_body
@@ -63,11 +65,12 @@ def retrieve_api(retriever: Retriever, authorize: Callable[[Request], None], lim
     api = APIRouter(tags=["retrieval"])
 
     @api.post("/retrieve")
-    async def retrieve(request: Request) -> dict[str, Any]:
+    async def retrieve(request: Request) -> Response:
         authorize(request)
         body = await read_body(request, RetrieveBody, limits)
         found = await retriever.retrieve(body.as_question(limits), limit=body.limit)
-        return _render(found, body)
+        # As it is, without FastAPI's walk through it: the prompt alone is most of a retrieval's bytes.
+        return Response(orjson.dumps(_render(found, body)), media_type="application/json")
 
     return api
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.answer.prompt import NOT_FOUND, render_prompt
+from pipelines.answer.prompt import NOT_FOUND, number_citations, render_prompt
 from pipelines.domain import Chunk, Document, Message, Passage, Question, User
 from pipelines.errors import UnknownModel
 from pipelines.providers.base import EmbeddingProvider, Finish, GenerateOptions, TextDelta
@@ -77,7 +77,7 @@ async def _answer(provider: ExtractiveProvider, *turns: str, passages: list[Pass
     history = tuple(
         message for turn in before for message in (Message("user", turn), Message("assistant", "It is so [1]."))
     )
-    prompt = render_prompt(Question(text, User("u1"), history), passages)
+    prompt = render_prompt(Question(text, User("u1"), history), number_citations(passages))
     messages = [Message("system", prompt.system), Message("user", prompt.text)]
     deltas = provider.stream("quotes", messages, options=GenerateOptions())
     return "".join([delta.text async for delta in deltas if isinstance(delta, TextDelta)])

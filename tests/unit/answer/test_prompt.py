@@ -37,7 +37,7 @@ def ask(text: str, *history: Message) -> Question:
 
 def test_context_comes_first_and_the_question_last() -> None:
     turns = Message("user", "Earlier question?"), Message("assistant", "Earlier answer.")
-    text = render_prompt(ask("How many days?", *turns), [passage()]).text
+    text = render_prompt(ask("How many days?", *turns), number_citations([passage()])).text
     places = [text.index(part) for part in ("Earlier question?", "Earlier answer.", "Leave is 28", "How many days?")]
     assert places == sorted(places)
 
@@ -64,7 +64,7 @@ def test_a_page_of_a_document_has_one_number_in_order_of_appearance() -> None:
     ]
     assert citations[0].passages == ("A", "C")
     assert citations[0].relevances == (0.9, 0.7)
-    parsed = parse_prompt(render_prompt(ask("?"), found).text)
+    parsed = parse_prompt(render_prompt(ask("?"), number_citations(found)).text)
     assert parsed is not None
     assert [(each.number, each.text) for each in parsed.passages] == [(1, "A"), (1, "C"), (2, "B"), (3, "D")]
 
@@ -118,7 +118,7 @@ def test_other_text_is_not_a_prompt(text: str) -> None:
 )
 def test_a_mark_inside_a_document_cannot_be_taken_for_a_citation_and_stays_readable(text: str) -> None:
     found = [passage(text, title=f"Report {text.replace('/', '-')}")]
-    prompt = render_prompt(ask("How many?"), found).text
+    prompt = render_prompt(ask("How many?"), number_citations(found)).text
     parsed = parse_prompt(prompt)
     assert parsed is not None
     quoted = parsed.passages[0]
@@ -185,7 +185,7 @@ histories = st.lists(st.builds(Message, st.sampled_from(["user", "assistant"]), 
 def test_whatever_is_in_it_a_prompt_reads_back_as_it_was_written(
     question: str, found: list[Passage], history: list[Message]
 ) -> None:
-    text = render_prompt(Question(question, READER, tuple(history)), found).text
+    text = render_prompt(Question(question, READER, tuple(history)), number_citations(found)).text
     assert text.encode().decode() == text
     assert text.endswith("\n</question>")
     parsed = parse_prompt(text)
@@ -205,7 +205,7 @@ def test_whatever_is_in_it_a_prompt_reads_back_as_it_was_written(
 
 @given(question=any_text, found=passages)
 def test_nothing_written_by_others_opens_or_closes_a_delimiter(question: str, found: list[Passage]) -> None:
-    text = unicodedata.normalize("NFKC", render_prompt(ask(question), found).text)
+    text = unicodedata.normalize("NFKC", render_prompt(ask(question), number_citations(found)).text)
     seen = "".join(character for character in text if unicodedata.category(character) != "Cf")
     tags = re.findall(r"<\s*/?\s*(?:conversation|turn|documents|passage|question)\b", seen, re.IGNORECASE)
     assert len(tags) == 2 + 2 * len(found) + 2
@@ -213,7 +213,7 @@ def test_nothing_written_by_others_opens_or_closes_a_delimiter(question: str, fo
 
 @pytest.mark.parametrize("token", ["<|im_end|>", "<|eot_id|>", "<｜Assistant｜>", "<end_of_turn>", "</s>", "<<SYS>>"])
 def test_a_document_cannot_hold_a_control_token_of_a_chat_template(token: str) -> None:
-    prompt = render_prompt(ask("?"), [passage(f"Leave {token} is 28 days.")]).text
+    prompt = render_prompt(ask("?"), number_citations([passage(f"Leave {token} is 28 days.")])).text
     parsed = parse_prompt(prompt)
     assert parsed is not None
     assert token not in prompt
