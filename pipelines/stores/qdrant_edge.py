@@ -11,14 +11,13 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import qdrant_edge as qdrant
 
 from pipelines.domain import Chunk, Document, IndexedDocument, Passage, Vector
 from pipelines.errors import SetupFailed, StoreUnavailable
 from pipelines.providers.base import EmbeddingProvider
-from pipelines.stores.base import ChunkIndex, Place, SearchRequest, spread
+from pipelines.stores.base import ChunkIndex, Place, SearchRequest
 from pipelines.stores.catalog import Catalog
 from pipelines.stores.durable import read_json, write_json
 from pipelines.stores.payload import (
@@ -35,6 +34,7 @@ from pipelines.stores.payload import (
 )
 from pipelines.stores.qdrant_edge_change import Change, Journal
 from pipelines.stores.qdrant_edge_points import FIELDS, is_any, is_equal, make_point, published, readable_by
+from pipelines.stores.rankings import Ranking, rankings
 
 STEP = 256
 """Points in one call that writes: 5 to 10 ms, during which nothing else in this process runs."""
@@ -162,43 +162,39 @@ class QdrantEdgeIndex(ChunkIndex):
 
     def _read(self, request: SearchRequest) -> list[qdrant.ScoredPoint]:
         """The only function that takes chunks out of the shard; both halves of the search filter by access."""
-        dense, bm25 = request.vector.tolist(), self._bm25.embed_query(request.text)
-        focus = self._bm25.embed_query(request.focus) if request.focus else bm25
-        weights = request.weights
+        made = rankings(request)
+        if not made:
+            return []
+        dense = request.vector.tolist()
         with self._lock, _translated():
             readable = readable_by(request.scopes, hidden=self._hidden, filters=request.filters)
-            rankings: list[tuple[float, str, Any, qdrant.Filter]] = [
-                (weights.dense, DENSE, dense, readable),
-                (weights.bm25, BM25, bm25, readable),
-            ]
-            for preferred in spread(request.preferred):
-                within = qdrant.Filter(must=[readable, is_any("document_id", preferred)])
-                rankings += [
-                    (weights.preferred_dense, DENSE, dense, within),
-                    (weights.preferred_bm25, BM25, focus, within),
-                ]
-            made = [ranking for ranking in rankings if ranking[0] > 0]
-            if not made:
-                return []
-            fusion = qdrant.Fusion.Rrf(RRF_K, [weight for weight, *_ in made])
             params = self._bm25_params(request.scopes, readable)
+            fusion = qdrant.Fusion.Rrf(RRF_K, [ranking.weight for ranking in made])
             return self._shard.query(
                 qdrant.QueryRequest(
                     limit=request.limit,
                     query=fusion,  # type: ignore[arg-type]  # the stubs do not make Rrf a Fusion
-                    prefetches=[
-                        qdrant.Prefetch(
-                            request.candidates,
-                            qdrant.Query.Nearest(value, using=using),
-                            filter=allowed,
-                            params=params if using == BM25 else None,
-                        )
-                        for _, using, value, allowed in made
-                    ],
+                    prefetches=[self._prefetch(ranking, dense, readable, params, request) for ranking in made],
                     with_payload=True,
                     with_vector=[DENSE],
                 )
             )
+
+    def _prefetch(
+        self,
+        ranking: Ranking,
+        dense: list[float],
+        readable: qdrant.Filter,
+        bm25: qdrant.SearchParams | None,
+        request: SearchRequest,
+    ) -> qdrant.Prefetch:
+        within = readable
+        if ranking.documents:
+            within = qdrant.Filter(must=[readable, is_any("document_id", ranking.documents)])
+        if ranking.using == DENSE:
+            return qdrant.Prefetch(request.candidates, qdrant.Query.Nearest(dense, using=DENSE), filter=within)
+        words = self._bm25.embed_query(ranking.text)
+        return qdrant.Prefetch(request.candidates, qdrant.Query.Nearest(words, using=BM25), filter=within, params=bm25)
 
     def _bm25_params(self, scopes: Sequence[str], readable: qdrant.Filter) -> qdrant.SearchParams | None:
         """How rare a word is, is counted in what the reader may read: in all there is, it would tell of the rest."""

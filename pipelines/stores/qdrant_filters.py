@@ -71,7 +71,8 @@ def readable_by(
     must: list[models.Condition] = [is_any("access", scopes)]
     must += [is_any("document_id", ids) for ids in (filters.documents, documents) if ids]
     if filters.groups:
-        must.append(is_any("access", map(group_scope, filters.groups)))
+        # A group that the reader is not in finds nothing: else it would tell which documents are opened to it.
+        must.append(is_any("access", [scope for scope in map(group_scope, filters.groups) if scope in scopes]))
     at: list[models.Condition] = [
         only(
             is_equal("document_id", document_id),

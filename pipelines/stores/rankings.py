@@ -26,8 +26,7 @@ def rankings(request: SearchRequest) -> list[Ranking]:
     """Those that count: a ranking of weight 0 is not made."""
     weights = request.weights
     made = [Ranking(weights.dense, DENSE), Ranking(weights.bm25, BM25, request.text)]
-    if request.preferred:
-        for documents in spread(request.preferred):
-            made.append(Ranking(weights.preferred_dense, DENSE, "", documents))
-            made.append(Ranking(weights.preferred_bm25, BM25, request.focus or request.text, documents))
+    for documents in spread(request.preferred):
+        made.append(Ranking(weights.preferred_dense, DENSE, "", documents))
+        made.append(Ranking(weights.preferred_bm25, BM25, request.focus or request.text, documents))
     return [ranking for ranking in made if ranking.weight > 0]
