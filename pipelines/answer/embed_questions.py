@@ -44,12 +44,12 @@ class QuestionEmbedder:
             if not batch:
                 continue
             embedding, texts = batch[0][0], [text for _, texts, _ in batch for text in texts]
-            try:
-                vectors = await asyncio.to_thread(embedding.embed, texts, input_type="question")
-            except Exception as error:  # noqa: BLE001  whoever waits raises it, whatever it is
+            embedded = asyncio.ensure_future(asyncio.to_thread(embedding.embed, texts, input_type="question"))
+            await asyncio.wait((embedded,))
+            if error := embedded.exception():
                 _fail(batch, error)
             else:
-                _hand_out(batch, vectors)
+                _hand_out(batch, embedded.result())
 
     def _next(self) -> list[_Waiting]:
         """The first that wait and are asked of one model; whoever has gone is left out."""
@@ -74,7 +74,7 @@ def _hand_out(batch: Sequence[_Waiting], vectors: Vectors) -> None:
         start += len(texts)
 
 
-def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+def _fail(batch: Sequence[_Waiting], error: BaseException) -> None:
     for _, _, waiting in batch:
         if not waiting.done():
             waiting.set_exception(error)
