@@ -81,12 +81,16 @@ class Run:
             return
         console.print("Asking both systems; the first time each has to read the documents, which takes minutes.")
         data = read_data_set(self.data_set, every=QUICK_EVERY if self.quick else 1)
-        asked = list(measure_systems(data, self.state, self.installed))
+        compared = measure_systems(data, self.state, self.installed)
+        asked = compared.asked
         page = [each.values("page_hit@10") for each in asked]
         differences = [paired_difference(theirs, page[0]) for theirs in page[1:]]
-        self._note("systems", *map(asdict, asked))
+        self._note("systems", asdict(compared))
         console.print(tables.of_systems(asked))
         console.print(tables.of_differences(asked, differences))
+        for name, problem in compared.refused.items():
+            console.print(f"Open WebUI could not read {name}: {problem}")
+        console.print(f"Left out are {compared.left_out} questions about what it could not read.")
         self.bars += bars.systems(asked)
 
     def _built(self, chunks: int) -> Built:

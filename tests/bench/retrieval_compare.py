@@ -11,7 +11,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,16 @@ class DataSet:
     judged: tuple[JudgedQuestion, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """How each system did, this product first. `refused` are the documents that Open WebUI could not read, with why,
+    and `left_out` the questions about them."""
+
+    asked: list[Asked]
+    refused: dict[str, str]
+    left_out: int
+
+
 def read_data_set(folder: Path, *, every: int = 1) -> DataSet:
     """Find the pages that answer the questions of sec-10-q, or of one in so many of them."""
     files = tuple(sorted((folder / "docs").glob("*.pdf")))
@@ -56,15 +66,35 @@ def read_data_set(folder: Path, *, every: int = 1) -> DataSet:
     return DataSet(folder / "docs", files, tuple(resolve(questions, documents)))
 
 
-def measure_systems(data: DataSet, state: Path, installed: Path) -> Iterator[Asked]:
-    """This product, then Open WebUI as it ships, then with its hybrid search."""
+def measure_systems(data: DataSet, state: Path, installed: Path) -> Compared:
+    """This product, then Open WebUI as it ships, then with its hybrid search.
+
+    A question about a document that Open WebUI could not read has no measures: retrieval is compared, not reading.
+    """
+    ours = _measure_ours(data, state)
+    theirs, refused = _measure_open_webui(data, state, installed)
+    kept = [refused.keys().isdisjoint(judged.documents) for judged in data.judged]
+    asked = [
+        replace(each, measures=[row if keep else {} for row, keep in zip(each.measures, kept, strict=True)])
+        for each in (ours, *theirs)
+    ]
+    return Compared(asked, refused, kept.count(False))
+
+
+def _measure_ours(data: DataSet, state: Path) -> Asked:
     with _serving(Plan("reports", str(state), documents=str(data.docs))) as (port, ready):
         names: dict[str, str] = ready["documents"]
 
-        def ours(answer: Any) -> list[Place]:
+        def body(question: str) -> dict[str, Any]:
+            return {"question": question, "user": {"id": "bench"}, "limit": PASSAGES}
+
+        def places(answer: Any) -> list[Place]:
             return [(names[passage["document_id"]], passage["page"]) for passage in answer["passages"]]
 
-        yield _ask(Target(OURS, port, "/retrieve"), data, _our_body, ours)
+        return _ask(Target(OURS, port, "/retrieve"), data, body, places)
+
+
+def _measure_open_webui(data: DataSet, state: Path, installed: Path) -> tuple[list[Asked], dict[str, str]]:
     kept_in = state / "bench" / "retrieval-open-webui"
     with (
         _serving(Plan("embeddings", str(state))) as (port, ready),
@@ -78,14 +108,12 @@ def measure_systems(data: DataSet, state: Path, installed: Path) -> Iterator[Ask
             k = {"k": PASSAGES, "k_reranker": PASSAGES}
             return {"collection_names": [knowledge.collection], "query": question, **k}
 
+        asked = []
         for name, hybrid in (("Open WebUI", False), ("Open WebUI, hybrid", True)):
             knowledge.set_hybrid(hybrid)
             target = Target(name, knowledge.port, "/api/v1/retrieval/query/collection", headers)
-            yield _ask(target, data, body, _their_places)
-
-
-def _our_body(question: str) -> dict[str, Any]:
-    return {"question": question, "user": {"id": "bench"}, "limit": PASSAGES}
+            asked.append(_ask(target, data, body, _their_places))
+        return asked, knowledge.refused
 
 
 def _their_places(answer: Any) -> list[Place]:

@@ -7,6 +7,7 @@ Its data folder is kept for the next run of the same release over the same files
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,7 @@ from pipelines.settings import inherited_environment
 from tests.unit.native.parts_for_tests import free_port
 
 EMAIL, PASSWORD = "bench@example.org", "retrieval-bench"
-FILLED = "knowledge-base"
+FILLED = "knowledge-base.json"
 """Written last: the id of the knowledge base that holds all files."""
 STARTS_WITHIN_S = 180
 READS_WITHIN_S = 600
@@ -33,12 +34,16 @@ READS_WITHIN_S = 600
 
 @dataclass(frozen=True, slots=True)
 class KnowledgeBase:
-    """A running Open WebUI with the documents in one knowledge base; `token` signs the administrator's requests."""
+    """A running Open WebUI with the documents in one knowledge base; `token` signs the administrator's requests.
+
+    `refused` are the documents that it could not read, with why.
+    """
 
     port: int
     token: str
-    collection: str
     http: httpx.Client
+    collection: str
+    refused: dict[str, str]
 
     def set_hybrid(self, hybrid: bool) -> None:
         """Switch its hybrid search: BM25 beside the vectors, and the best of both ordered by cosine similarity."""
@@ -75,8 +80,8 @@ def running_open_webui(
             headers = {"Authorization": f"Bearer {token}"}
             with httpx.Client(base_url=url, headers=headers, timeout=READS_WITHIN_S) as http:
                 if not (folder / FILLED).exists():
-                    (folder / FILLED).write_text(_fill(http, files), "utf-8")
-                yield KnowledgeBase(port, token, (folder / FILLED).read_text("utf-8"), http)
+                    (folder / FILLED).write_text(json.dumps(_fill(http, files)), "utf-8")
+                yield KnowledgeBase(port, token, http, **json.loads((folder / FILLED).read_text("utf-8")))
         finally:
             process.terminate()
             try:
@@ -123,15 +128,20 @@ def _wait(url: str) -> None:
             httpx.get(f"{url}/health", timeout=5).raise_for_status()
 
 
-def _fill(http: httpx.Client, files: Sequence[Path]) -> str:
+def _fill(http: httpx.Client, files: Sequence[Path]) -> dict[str, Any]:
     knowledge = {"name": "Reports", "description": "What retrieval is measured on"}
     collection = str(_json(http.post("/api/v1/knowledge/create", json=knowledge))["id"])
+    refused: dict[str, str] = {}
     for file in files:
         with file.open("rb") as content:
             sent = {"file": (file.name, content, "application/pdf")}
             uploaded = _json(http.post("/api/v1/files/", params={"process_in_background": "false"}, files=sent))
-        _json(http.post(f"/api/v1/knowledge/{collection}/file/add", json={"file_id": uploaded["id"]}))
-    return collection
+        about = _json(http.get(f"/api/v1/files/{uploaded['id']}"))["data"]
+        if about.get("status") == "failed":
+            refused[file.name] = str(about.get("error", ""))
+        else:
+            _json(http.post(f"/api/v1/knowledge/{collection}/file/add", json={"file_id": uploaded["id"]}))
+    return {"collection": collection, "refused": refused}
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:
