@@ -15,8 +15,8 @@ from pipelines.answer.offer import ModelOffer
 from pipelines.answer.read_request import Limits
 from pipelines.answer.rerank import Reranker
 from pipelines.answer.retrieve import Retriever
-from pipelines.answer.rewrite import Rewriter
 from pipelines.answer.run import AnswerPath
+from pipelines.answer.understand.rewrite import Rewriter
 from pipelines.answer.workflow import WorkflowClient
 from pipelines.bootstrap_documents import Documents, load_configured_embedding, open_documents
 from pipelines.cost import PriceList

@@ -18,8 +18,8 @@ from pipelines.answer.embed_questions import QuestionEmbedder
 from pipelines.answer.prompt import number_citations, render_prompt
 from pipelines.answer.recognise import NO_PREFERENCE, Preference, Recogniser
 from pipelines.answer.rerank import Reranker
-from pipelines.answer.rewrite import Rewriter
 from pipelines.answer.understand import SEARCH_CHARACTERS, Understood, understand
+from pipelines.answer.understand.rewrite import Rewriter
 from pipelines.domain import Citation, Passage, Prompt, Question, Timings, Vector
 from pipelines.stores.base import SearchRequest, Weights
 from pipelines.stores.generations import Generation

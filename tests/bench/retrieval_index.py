@@ -76,6 +76,7 @@ def _fill(corpus: Corpus, folder: Path, chunks: int, settings: Settings, embeddi
         with clock.charging("publish"):
             index.publish(made.indexed)
         count += 1
+    written_mb = _peak_mb()
     generations.close()
     with clock.charging("optimise"):
         open_index(folder, settings, embedding).close()
@@ -87,8 +88,13 @@ def _fill(corpus: Corpus, folder: Path, chunks: int, settings: Settings, embeddi
         stage_s=clock.seconds["stage"],
         publish_s=clock.seconds["publish"],
         optimise_s=clock.seconds["optimise"],
-        peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        written_mb=written_mb,
+        peak_mb=_peak_mb(),
     )
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 @dataclass(slots=True)

@@ -20,8 +20,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A built index. `optimise_s` is its first opening, which builds the graph; `peak_mb` the most memory of the
-    process that did all this. `here` is False where the index was there before, and the figures are of then."""
+    """A built index. `optimise_s` is its first opening, which builds the graph; `written_mb` and `peak_mb` are the most
+    memory of the process before that and after. `here` is False where the index was there before, and the figures are
+    of then.
+    """
 
     folder: str
     chunks: int
@@ -30,6 +32,7 @@ class Built:
     stage_s: float
     publish_s: float
     optimise_s: float
+    written_mb: float
     peak_mb: float
     here: bool = True
 

@@ -22,7 +22,8 @@ from pipelines.providers.base import (
     InputType,
     TextDelta,
 )
-from pipelines.providers.extractive import MODEL, ExtractiveProvider
+from pipelines.providers.extractive import ExtractiveProvider
+from pipelines.providers.extractive.provider import MODEL
 from pipelines.providers.ollama import OllamaProvider
 from pipelines.providers.openai_compatible import OpenAICompatibleProvider
 from tests.models import running_model_server

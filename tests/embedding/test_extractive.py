@@ -10,7 +10,8 @@ from pipelines.answer.prompt import NOT_FOUND, number_citations, render_prompt
 from pipelines.domain import Chunk, Document, Message, Passage, Question, User
 from pipelines.errors import UnknownModel
 from pipelines.providers.base import EmbeddingProvider, Finish, GenerateOptions, TextDelta
-from pipelines.providers.extractive import INTRODUCTION, MAX_QUOTES, NOT_A_PROMPT, ExtractiveProvider
+from pipelines.providers.extractive import ExtractiveProvider
+from pipelines.providers.extractive.provider import INTRODUCTION, MAX_QUOTES, NOT_A_PROMPT
 from pipelines.providers.sentence_transformers import PACKAGED_MODEL, load_embedding
 
 TRAVEL = """\

@@ -10,11 +10,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.answer.answer_kind import figures
 from pipelines.answer.prompt import PromptPassage
-from pipelines.answer.quotes import Quote
 from pipelines.answer.words import significant_words, stem
 from pipelines.periods import read_periods
+from pipelines.providers.extractive.answer_kind import figures
+from pipelines.providers.extractive.quotes import Quote
 
 ALIKE = 0.6
 """The share of words (Dice's coefficient, figures left out) from which two sentences say the same of something."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pipelines.answer.parts import periods_of
+from pipelines.answer.understand.parts import periods_of
 from pipelines.answer.words import INTERROGATIVES, PREPOSITIONS, significant_words, words
 
 Leaning = Literal["more", "fragment", "question", "pointer"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.answer.prompt import PromptPassage
-from pipelines.answer.quotes import quotes_of
+from pipelines.providers.extractive.quotes import quotes_of
 
 
 def texts(passage: str) -> list[str]:

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from pipelines.answer.answer_kind import asks_for_figure, asks_for_name, has_kind, thing_asked_for
 from pipelines.answer.prompt import ParsedPrompt
-from pipelines.answer.quotes import Quote
 from pipelines.answer.understand import is_follow_up
 from pipelines.answer.words import STOP_WORDS, akin, significant_words, stem, words
+from pipelines.providers.extractive.answer_kind import asks_for_figure, asks_for_name, has_kind, thing_asked_for
+from pipelines.providers.extractive.quotes import Quote
 
 NAME_WEIGHT = 2.0
 EARLIER = 0.6

@@ -14,8 +14,8 @@ import time
 from collections.abc import Sequence
 
 from pipelines.answer.generate import ModelRouter
-from pipelines.answer.parts import parts_of
 from pipelines.answer.tasks import RULE_PROVIDER
+from pipelines.answer.understand.parts import parts_of
 from pipelines.answer.words import INTERROGATIVES, significant_words, stem, words
 from pipelines.domain import Message, Question
 from pipelines.errors import Busy, DeadlineExceeded, Unavailable, UnknownModel

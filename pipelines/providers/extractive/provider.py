@@ -4,7 +4,7 @@ It is the default on a machine without a model, and what is left when every mode
 can only repeat what stands there; when nothing answers, it says so.
 
 A quote must pass two tests, because each alone is fooled: near in meaning to the question (vectors find the right
-subject, and the wrong city just as well), and having what the question asks for (`answer/asked.py`).
+subject, and the wrong city just as well), and having what the question asks for (`providers/extractive/asked.py`).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections.abc import AsyncGenerator, Sequence
 
 import numpy as np
 
-from pipelines.answer.asked import Asked, Candidate
-from pipelines.answer.editions import Cited, newest_first
 from pipelines.answer.prompt import NOT_FOUND, ParsedPrompt, parse_prompt
-from pipelines.answer.quotes import Quote, quotes_of
 from pipelines.answer.words import significant_words, stem
 from pipelines.domain import Message, Usage
 from pipelines.errors import UnknownModel
 from pipelines.providers.base import ChatDelta, ChatProvider, EmbeddingProvider, Finish, GenerateOptions, TextDelta
+from pipelines.providers.extractive.asked import Asked, Candidate
+from pipelines.providers.extractive.editions import Cited, newest_first
+from pipelines.providers.extractive.quotes import Quote, quotes_of
 
 MODEL = "quotes"
 INTRODUCTION = "No language model is configured or reachable, so these are quotes from your documents:"

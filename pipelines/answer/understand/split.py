@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from itertools import islice, pairwise
 
-from pipelines.answer.follow_up import Thread, context_of, resolve
-from pipelines.answer.leaning import asks, leaning, without_cue
-from pipelines.answer.parts import parts_of, periods_of
+from pipelines.answer.understand.follow_up import Thread, context_of, resolve
+from pipelines.answer.understand.leaning import asks, leaning, without_cue
+from pipelines.answer.understand.parts import parts_of, periods_of
 from pipelines.answer.words import INTERROGATIVES, PREPOSITIONS, significant_words
 
 MAX_SEARCHES = 3

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.answer.answer_kind import asks_for_figure, figures, has_kind
-from pipelines.answer.asked import Asked, Candidate
 from pipelines.answer.prompt import ParsedPrompt, PromptPassage
-from pipelines.answer.quotes import quotes_of
 from pipelines.domain import Message
+from pipelines.providers.extractive.answer_kind import asks_for_figure, figures, has_kind
+from pipelines.providers.extractive.asked import Asked, Candidate
+from pipelines.providers.extractive.quotes import quotes_of
 
 FERRY = """\
 # Fares

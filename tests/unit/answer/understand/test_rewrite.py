@@ -11,8 +11,8 @@ from contextlib import aclosing
 import pytest
 
 from pipelines.answer.generate import ModelRouter
-from pipelines.answer.rewrite import MAX_CHARACTERS, MAX_TOKENS, Rewriter, rewrite_messages
 from pipelines.answer.understand import understand
+from pipelines.answer.understand.rewrite import MAX_CHARACTERS, MAX_TOKENS, Rewriter, rewrite_messages
 from pipelines.domain import Message, Question, User
 from pipelines.providers.openai_compatible import OpenAICompatibleProvider
 from tests.models import ModelServer, running_model_server

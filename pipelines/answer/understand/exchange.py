@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pipelines.answer.parts import Kind, Part, parts_of, periods_of
+from pipelines.answer.understand.parts import Kind, Part, parts_of, periods_of
 from pipelines.answer.words import INTERROGATIVES, PREPOSITIONS, STOP_WORDS, significant_words
 
 _PREPOSITION = re.compile(rf"^({'|'.join(PREPOSITIONS)})\s+", re.IGNORECASE)

@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pipelines.answer.exchange import Fragment, exchange, preposition_before
-from pipelines.answer.leaning import asks, leaning, points, without_cue
-from pipelines.answer.parts import Part, parts_of, periods_of
+from pipelines.answer.understand.exchange import Fragment, exchange, preposition_before
+from pipelines.answer.understand.leaning import asks, leaning, points, without_cue
+from pipelines.answer.understand.parts import Part, parts_of, periods_of
 from pipelines.answer.words import akin, significant_words, stem, words
 from pipelines.domain import Message
 

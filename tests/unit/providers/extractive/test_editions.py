@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.answer.editions import newest_first
 from pipelines.answer.prompt import PromptPassage
-from pipelines.answer.quotes import Quote, quotes_of
+from pipelines.providers.extractive.editions import newest_first
+from pipelines.providers.extractive.quotes import Quote, quotes_of
 
 
 def given(passages: list[PromptPassage]) -> list[tuple[str, bool]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from pipelines.answer.quotes import Quote
+from pipelines.providers.extractive.quotes import Quote
 
 
 def _one_of(words: str) -> re.Pattern[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pipelines.answer.parts import Kind, Part, parts_of, periods_of
+from pipelines.answer.understand.parts import Kind, Part, parts_of, periods_of
 
 _MAX_SIDES = 3
 _COMPARES = re.compile(

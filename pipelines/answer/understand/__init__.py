@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.answer.compare import compared
-from pipelines.answer.follow_up import resolve, thread_of
-from pipelines.answer.leaning import is_follow_up
-from pipelines.answer.split import MAX_SEARCHES, questions_in
+from pipelines.answer.understand.compare import compared
+from pipelines.answer.understand.follow_up import resolve, thread_of
+from pipelines.answer.understand.leaning import is_follow_up
+from pipelines.answer.understand.split import MAX_SEARCHES, questions_in
 from pipelines.domain import Question
 
 __all__ = ["MAX_SEARCHES", "SEARCH_CHARACTERS", "Understood", "is_follow_up", "search_text", "understand"]
