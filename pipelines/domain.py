@@ -52,7 +52,7 @@ class User:
 class DocumentFacts:
     """What a document is about, as its title, its file name and its first page say it; learned at ingestion.
 
-    `names` are organisations, products and people, as written; `kinds` what it calls itself ("Form 10-Q", "Policy").
+    `names` are organisations, products and people, as written; `kinds` what it calls itself ("10q", "policy").
     `periods` are the times it speaks of, in one notation, such as "2023", "2023-Q3" and "2023-09-30"; `dated` is the
     last day of the newest (ISO 8601), or empty.
     """

@@ -20,6 +20,7 @@ from itertools import islice
 
 from pipelines.answer.words import significant_words, stem, words
 from pipelines.domain import Document
+from pipelines.kinds import read_kinds
 from pipelines.periods import coarser, read_periods, without_periods
 from pipelines.stores.catalog import Catalog
 
@@ -31,6 +32,9 @@ MAX_RARITY = 3.0
 """ln(20): a word in one document of twenty and one in one of a thousand name it alike."""
 NAME_WEIGHT = 2.0
 """What a word of an organisation's name counts, and again what a word counts that the question writes as a name."""
+TITLE_WORDS = 2
+"""A title of one word, such as "Leave", is a word like others."""
+NO_TITLE = frozenset({""})
 MAX_PREFERRED = 200
 REMEMBERED_READERS = 64
 
@@ -89,11 +93,15 @@ class Recogniser:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What one document is named by: the first words of organisations, and all words of its title and file name."""
+    """What one document is named by: the first words of organisations, and all words of its title and file name.
+
+    `title` is what a question must say of its title to name it by that alone.
+    """
 
     document: Document
     organisations: frozenset[str]
     terms: frozenset[str]
+    title: frozenset[str]
 
 
 def _entry(document: Document, known: _Entry | None) -> _Entry:
@@ -101,8 +109,9 @@ def _entry(document: Document, known: _Entry | None) -> _Entry:
         return known
     # By its first word an organisation is known; the others, as in "Stock Market LLC", are anybody's.
     heads = frozenset(head for name in document.facts.names for head in islice(_terms((name,)), 1))
-    terms = frozenset(_terms((document.title, document.name.rpartition(".")[0] or document.name)))
-    return _Entry(document, heads, heads | terms)
+    title = frozenset(_terms((document.title,)))
+    terms = heads | title | frozenset(_terms((document.name.rpartition(".")[0] or document.name,)))
+    return _Entry(document, heads, terms, title if len(title) >= TITLE_WORDS else NO_TITLE)
 
 
 @dataclass(slots=True)
@@ -134,8 +143,8 @@ class _Names:
     def recognise(self, text: str, scopes: tuple[str, ...]) -> Preference:
         naming = self._named(text, *self._readable(scopes))
         named = naming.best()
-        periods = read_periods(text)
-        chosen = self._of_period(periods, named)
+        named = self._of_kind(read_kinds(text), named) or named
+        chosen = self._of_period(read_periods(text), named)
         if not chosen and _LATEST.search(text) and not _OVER_TIME.search(text):
             chosen = self._latest(named)
         if not chosen and naming.says_whose:
@@ -164,11 +173,19 @@ class _Names:
                 naming.weights[id_] += weight
             naming.terms.add(term)
             naming.says_whose |= bool(of_organisation) or (written_as_name and self._is_series(here))
+        naming.says_whose |= any(self.entries[id_].title <= naming.terms for id_ in naming.weights)
         return naming
 
     def _is_series(self, ids: Sequence[str]) -> bool:
         """Whether these are documents of different times under one name, as the reports of a company are."""
         return len({self.entries[id_].document.facts.dated for id_ in ids}) > 1
+
+    def _of_kind(self, asked: Sequence[str], named: Sequence[str]) -> list[str]:
+        """Those of the kinds asked for; where there are some, without those that say they are of another kind."""
+        kinds = {id_: self.entries[id_].document.facts.kinds for id_ in named}
+        if all(set(asked).isdisjoint(kinds[id_]) for id_ in named):
+            return []
+        return [id_ for id_ in named if not kinds[id_] or not set(asked).isdisjoint(kinds[id_])]
 
     def _of_period(self, asked: Sequence[str], named: Sequence[str]) -> list[str]:
         """Those of the times asked for; where there are none, those of the months, quarters or years these lie in."""

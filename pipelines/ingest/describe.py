@@ -15,11 +15,13 @@ from pathlib import PurePosixPath
 
 from pipelines.domain import Document, DocumentFacts, ParsedDocument
 from pipelines.ingest.title import title_from_name
+from pipelines.kinds import read_kinds
 from pipelines.periods import coarser, last_day, read_periods, with_coarser
 
 FIRST_LINES = 60
 FIRST_CHARACTERS = 4_000
 """How much of the beginning is read: about a page."""
+KIND_LINES = 20
 MAX_NAMES, MAX_PERIODS = 6, 24
 RECENT_YEARS = 10
 MAX_NAME = 80
@@ -34,15 +36,6 @@ _LEGAL_FORM = (
 _NAME_WORD = r"[A-Z0-9ÄÖÜÅØÆÉ][\w.&’'/-]*"
 _ORGANISATION = re.compile(
     rf"(?<!\w){_NAME_WORD}(?:[ ,]+(?:{_NAME_WORD}|&|of|and|und|für|de)){{0,6}}?,?\s+(?:{_LEGAL_FORM})(?!\w)\.?"
-)
-_KIND = re.compile(
-    r"\b(?:form\s+)?(?P<form>(?:10-?[kq]|8-?k|20-?f|6-?k|def\s?14a|s-1))\b|"
-    r"\b(?P<kind>annual report|quarterly report|interim report|half-year report|earnings release|press release|"
-    r"policy|handbook|manual|guide(?:line)?s?|procedure|contract|agreement|invoice|offer|quotation|data ?sheet|"
-    r"specification|price list|minutes|protocol|report|presentation|newsletter|memo(?:randum)?|faq|checklist|plan|"
-    r"geschäftsbericht|quartalsbericht|halbjahresbericht|richtlinie|handbuch|anleitung|vertrag|rechnung|angebot|"
-    r"datenblatt|preisliste|protokoll|bericht|satzung|merkblatt|dienstvereinbarung|betriebsvereinbarung)\b",
-    re.IGNORECASE,
 )
 _DATED_LINE = re.compile(
     r"\b(?:end(?:ed|ing|s)|period|quarter|year|month|fiscal|valid|effective|version|edition|revision|revised|updated|"
@@ -61,7 +54,7 @@ def describe_document(document: Document, parsed: ParsedDocument) -> Document:
     days = [period for line in dated_lines for period in read_periods(line)]
     facts = DocumentFacts(
         names=_names(lines),
-        kinds=_kinds((*own, *lines[:20])),
+        kinds=read_kinds("\n".join((*own, *lines[:KIND_LINES])))[:4],
         periods=_recent(dict.fromkeys((*named, *_derived(days, named)))),
         dated=_dated(dated_lines, named, days),
     )
@@ -108,11 +101,6 @@ def _cased(name: str) -> str:
     if not name.isupper():
         return name
     return " ".join(word.capitalize() if len(word) > 3 else word for word in name.split())
-
-
-def _kinds(texts: Iterable[str]) -> tuple[str, ...]:
-    found = (match[0].lower() for text in texts for match in _KIND.finditer(text))
-    return tuple(dict.fromkeys(found))[:4]
 
 
 def _named(periods: Sequence[str]) -> tuple[str, ...]:

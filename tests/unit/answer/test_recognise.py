@@ -15,7 +15,7 @@ OPEN = (EVERYONE,)
 
 def report(company: str, year: int, quarter: int, *, access: tuple[str, ...] = OPEN) -> Document:
     name = f"{company.split()[0].lower()}-{quarter}-{year}.pdf"
-    facts = DocumentFacts((company,), ("form 10-q",), (f"{year}-Q{quarter}", f"{year}"), f"{year}-0{3 * quarter}-30")
+    facts = DocumentFacts((company,), ("10q",), (f"{year}-Q{quarter}", f"{year}"), f"{year}-0{3 * quarter}-30")
     return Document(str(uuid.uuid5(uuid.NAMESPACE_URL, name)), "Form 10-Q", name, "", "h", 1, access, facts)
 
 
@@ -80,6 +80,24 @@ def test_ones_own_name_in_every_document_tells_none_apart() -> None:
 @pytest.mark.parametrize("question", ["What is our notice period?", "", "?!", "2022", "the report of the company"])
 def test_a_question_that_names_no_document_prefers_none(question: str) -> None:
     assert Recogniser().recognise(question, Catalog(REPORTS), OPEN) == NO_PREFERENCE
+
+
+def test_the_kind_of_document_asked_for_is_preferred() -> None:
+    contract, invoice = (
+        Document(kind, kind, f"{kind}.pdf", "", "h", 1, OPEN, DocumentFacts(("Acme Ltd",), (kind,)))
+        for kind in ("contract", "invoice")
+    )
+    unknown = Document("scan", "Scan", "scan.pdf", "", "h", 1, OPEN, DocumentFacts(("Acme Ltd",)))
+    found = named("Which notice period is in Acme's contract?", [*REPORTS, contract, invoice, unknown])
+    assert found == {"contract.pdf", "scan.pdf"}
+
+
+def test_a_title_that_is_said_whole_names_its_document() -> None:
+    titles = ("Remote work", "Quality manual", "Leave", "Site list", "Company cars")
+    documents = [Document(title, title, f"{title}.md", "", "h", 1) for title in titles]
+    assert named("What does the quality manual say about burn-in?", documents) == {"Quality manual.md"}
+    assert named("How many people work at the site?", documents) == set()
+    assert named("When may I leave?", documents) == set()
 
 
 def test_an_edition_asked_for_by_its_year_is_preferred() -> None:

@@ -62,7 +62,7 @@ def test_what_its_title_says_is_not_said_again() -> None:
 
 
 def test_the_kind_of_a_document_is_what_it_calls_itself() -> None:
-    assert described("x.pdf", "FORM 10-Q").facts.kinds == ("form 10-q",)
+    assert described("x.pdf", "FORM 10-Q").facts.kinds == ("10q",)
     assert described("preise.pdf", "Preisliste 2026").facts.kinds == ("preisliste",)
 
 
