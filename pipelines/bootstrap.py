@@ -89,8 +89,9 @@ def _router(settings: Settings, embedding: EmbeddingProvider) -> ModelRouter:
     )
 
 
-def _retriever(settings: Settings, documents: Documents, router: ModelRouter) -> Retriever:
-    rerank = choose_rerank(
+def configured_reranker(settings: Settings) -> Reranker | None:
+    """The reranker that the settings name, if they name one; raises `SetupFailed`."""
+    provider = choose_rerank(
         settings.rerank_model,
         region=settings.aws_region,
         backend=settings.embedding_backend,
@@ -98,11 +99,15 @@ def _retriever(settings: Settings, documents: Documents, router: ModelRouter) ->
         threads=settings.embedding_threads,
         timeout_s=settings.rerank_timeout_s,
     )
+    return Reranker(provider, settings.rerank_depth, settings.rerank_timeout_s) if provider else None
+
+
+def _retriever(settings: Settings, documents: Documents, router: ModelRouter) -> Retriever:
     return Retriever(
         documents.generations,
         limit=settings.retrieve_limit,
         rewriter=Rewriter(router, timeout_s=settings.rewrite_timeout_s),
-        reranker=Reranker(rerank, settings.rerank_depth, settings.rerank_timeout_s) if rerank else None,
+        reranker=configured_reranker(settings),
     )
 
 

@@ -19,7 +19,6 @@ from pipelines.evaluate_answers_command import app as answers_app
 from pipelines.settings import Settings
 
 if TYPE_CHECKING:
-    from pipelines.answer.rerank import Reranker
     from pipelines.evaluate.results import Results
 
 app = typer.Typer(no_args_is_help=True, help="Measure retrieval on documents and questions of your own.")
@@ -78,6 +77,7 @@ def compare(
 
 def _evaluate(folder: Path, file: Path, half: Half, ablations: str, limit: int, *, anew: bool) -> Results:
     from pipelines.answer.retrieve import Retriever
+    from pipelines.bootstrap import configured_reranker
     from pipelines.bootstrap_documents import ingest_path, load_configured_embedding, recipe
     from pipelines.evaluate.ablations import chosen
     from pipelines.evaluate.build_index import open_folder_index
@@ -104,24 +104,9 @@ def _evaluate(folder: Path, file: Path, half: Half, ablations: str, limit: int, 
             anew=anew,
             report=show,
         ) as index:
-            reranker = _reranker(settings) if "rerank" in evaluation.ablations else None
+            reranker = configured_reranker(settings) if "rerank" in evaluation.ablations else None
             retriever = Retriever(index, limit=settings.retrieve_limit, reranker=reranker)
             return asyncio.run(evaluate(evaluation, read, index, retriever, report=show))
-
-
-def _reranker(settings: Settings) -> Reranker | None:
-    from pipelines.answer.rerank import Reranker
-    from pipelines.providers.rerank import choose_rerank
-
-    provider = choose_rerank(
-        settings.rerank_model,
-        region=settings.aws_region,
-        backend=settings.embedding_backend,
-        state_dir=settings.state_dir,
-        threads=settings.embedding_threads,
-        timeout_s=settings.rerank_timeout_s,
-    )
-    return Reranker(provider, settings.rerank_depth, settings.rerank_timeout_s) if provider else None
 
 
 def _write(results: Results, out: Path | None) -> None:
