@@ -47,30 +47,27 @@ def assemble(
 
 def _without_repetitions(passages: Sequence[Passage], limit: int, distinct: Collection[str]) -> list[Passage]:
     kept: list[Passage] = []
-    said: list[tuple[frozenset[str], str]] = []
+    # By their numbers, in order: only texts that have the same can be alike, and few have.
+    said: dict[tuple[str, ...], list[Passage]] = {}
     for passage in passages:
-        saying = _saying(passage.chunk.text)
-        if passage.document.id in distinct or not any(_is_alike(saying, other) for other in said):
+        alike = said.setdefault(tuple(re.findall(r"\d+", passage.chunk.text)), [])
+        if passage.document.id in distinct or not any(_is_alike(passage, other) for other in alike):
             kept.append(passage)
-            said.append(saying)
+            alike.append(passage)
         if len(kept) == limit:
             break
     return kept
 
 
-def _saying(text: str) -> tuple[frozenset[str], str]:
-    """What a text says, for comparing: its words, and its numbers in order."""
-    said = frozenset(re.findall(r"\w+", text.casefold()))
-    return said, " ".join(re.findall(r"\d+", text))
-
-
-def _is_alike(one: tuple[frozenset[str], str], other: tuple[frozenset[str], str]) -> bool:
-    if one[1] != other[1]:
-        return False
-    shorter, longer = sorted((one[0], other[0]), key=len)
+def _is_alike(one: Passage, other: Passage) -> bool:
+    shorter, longer = sorted((_words(one), _words(other)), key=len)
     if len(shorter) < ALIKE * len(longer):
         return False
     return len(shorter & longer) >= ALIKE * len(shorter | longer)
+
+
+def _words(passage: Passage) -> set[str]:
+    return set(re.findall(r"\w+", passage.chunk.text.casefold()))
 
 
 def _widened(passages: Sequence[Passage], read: ReadChunks) -> list[Passage]:

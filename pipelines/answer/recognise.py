@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -36,7 +36,7 @@ TITLE_WORDS = 2
 """A title of one word, such as "Leave", is a word like others."""
 NO_TITLE = frozenset({""})
 MAX_PREFERRED = 200
-REMEMBERED_READERS = 64
+REMEMBERED_READERS = 1_000
 
 _LATEST = re.compile(
     r"\b(?:latest|newest|most recent(?:ly)?|(?:neu|aktuell|jüng|letzt)\w*st\w*|neueste\w*|aktuelle\w*|"
@@ -129,6 +129,15 @@ class _Naming:
         return [id_ for _, id_ in sorted(near)]
 
 
+@dataclass(frozen=True, slots=True)
+class _Readable:
+    """What a reader may read: by which kinds of access, how many documents, and how many that say whose they are."""
+
+    access: frozenset[tuple[str, ...]]
+    count: int
+    signed: int
+
+
 class _Names:
     """The names of the documents at one moment."""
 
@@ -138,10 +147,12 @@ class _Names:
         for id_, entry in entries.items():
             for term in entry.terms:
                 self._naming[term].append(id_)
+        self._openness = Counter(each.document.access for each in entries.values())
+        self._signed = Counter(each.document.access for each in entries.values() if each.organisations)
         self._readable = lru_cache(REMEMBERED_READERS)(self._find_readable)
 
     def recognise(self, text: str, scopes: tuple[str, ...]) -> Preference:
-        naming = self._named(text, *self._readable(scopes))
+        naming = self._named(text, self._readable(scopes))
         named = naming.best()
         named = self._of_kind(read_kinds(text), named) or named
         chosen = self._of_period(read_periods(text), named)
@@ -153,21 +164,22 @@ class _Names:
             return NO_PREFERENCE
         return Preference(tuple(chosen), _focus(text, naming.terms))
 
-    def _find_readable(self, scopes: tuple[str, ...]) -> tuple[frozenset[str], int]:
-        """The documents a holder of `scopes` may read, and how many of them say whose they are."""
+    def _find_readable(self, scopes: tuple[str, ...]) -> _Readable:
         held = set(scopes)
-        readable = [id_ for id_, each in self.entries.items() if held.intersection(each.document.access)]
-        return frozenset(readable), sum(bool(self.entries[id_].organisations) for id_ in readable)
+        access = frozenset(each for each in self._openness if held.intersection(each))
+        return _Readable(
+            access, sum(self._openness[each] for each in access), sum(self._signed[each] for each in access)
+        )
 
-    def _named(self, text: str, readable: frozenset[str], signed: int) -> _Naming:
+    def _named(self, text: str, readable: _Readable) -> _Naming:
         naming = _Naming()
         for term, written_as_name in _asked(text):
-            here = [id_ for id_ in self._naming.get(term, ()) if id_ in readable]
+            here = [id_ for id_ in self._naming.get(term, ()) if self.entries[id_].document.access in readable.access]
             of_organisation = [id_ for id_ in here if term in self.entries[id_].organisations]
             # What all who say whose they are have in common, such as one's own company, tells none apart.
-            if not here or len(here) > COMMON_SHARE * (signed if of_organisation else len(readable)):
+            if not here or len(here) > COMMON_SHARE * (readable.signed if of_organisation else readable.count):
                 continue
-            rarity = min(math.log(len(readable) / len(here)), MAX_RARITY)
+            rarity = min(math.log(readable.count / len(here)), MAX_RARITY)
             weight = rarity * (NAME_WEIGHT if of_organisation else 1.0) * (NAME_WEIGHT if written_as_name else 1.0)
             for id_ in here:
                 naming.weights[id_] += weight
