@@ -38,6 +38,11 @@ from pipelines.errors import DeadlineExceeded, WorkflowFailed
 
 logger = logging.getLogger(__name__)
 
+RETRIEVAL_STAGES = (
+    *("understand_ms", "embed_ms", "recognise_ms", "search_ms"),
+    *("rerank_ms", "assemble_ms", "retrieve_ms"),
+)
+"""What `/retrieve` says of its time, which the workflow passes on."""
 SEARCHING = StatusEvent("Searching your documents")
 
 
@@ -209,6 +214,5 @@ def _plural(count: int, word: str) -> str:
 def _with_retrieval(timings: Timings, values: object) -> Timings:
     if not isinstance(values, dict):
         return timings
-    names = ("understand_ms", "embed_ms", "search_ms", "retrieve_ms")
-    measured = {name: float(values[name]) for name in names if isinstance(values.get(name), int | float)}
+    measured = {name: float(values[name]) for name in RETRIEVAL_STAGES if isinstance(values.get(name), int | float)}
     return replace(timings, **measured)
