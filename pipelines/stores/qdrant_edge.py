@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import qdrant_edge as qdrant
@@ -19,7 +18,6 @@ from pipelines.errors import SetupFailed, StoreUnavailable
 from pipelines.providers.base import EmbeddingProvider
 from pipelines.stores.base import ChunkIndex, Place, SearchRequest
 from pipelines.stores.catalog import Catalog
-from pipelines.stores.durable import read_json, write_json
 from pipelines.stores.payload import (
     BM25,
     CHUNK_FIELDS,
@@ -33,7 +31,10 @@ from pipelines.stores.payload import (
     read_passage,
 )
 from pipelines.stores.qdrant_edge_change import Change, Journal
-from pipelines.stores.qdrant_edge_points import FIELDS, is_any, is_equal, make_point, published, readable_by
+from pipelines.stores.qdrant_edge_folder import ShardFolders, claim, open_shard, translated
+from pipelines.stores.qdrant_edge_optimise_copy import Missed, build_copy, copy_shard
+from pipelines.stores.qdrant_edge_optimiser import Optimiser, Pace
+from pipelines.stores.qdrant_edge_points import is_any, is_equal, make_point, published, readable_by
 from pipelines.stores.rankings import Ranking, rankings
 
 STEP = 256
@@ -42,6 +43,7 @@ PAGE = 1000
 """Points in one step of a scroll."""
 
 _UPDATE = qdrant.UpdateOperation
+_PACE = Pace()
 
 
 class QdrantEdgeIndex(ChunkIndex):
@@ -54,9 +56,14 @@ class QdrantEdgeIndex(ChunkIndex):
     hides the old ones instead, and deletes them. The journal names the change until it is through, so that opening
     the index after a crash finishes it before anybody searches.
 
-    `_lock` is held for one step, or for as long as a reader has to see no step; `_changing` for a whole change. For
-    the same reason the graph that makes large indexes fast is built on opening, and not between questions; what was
-    added since is searched exactly.
+    For the same reason the graph that makes large indexes fast is built by another process, on a copy of the shard,
+    once `pace` says so; what was added since the last build is searched exactly. Writing waits while the shard is
+    copied, and searching for nothing. What is written during the build is made good in the copy, each step again in
+    the same order, before the copy takes the shard's place; a build that fails leaves all as it was.
+
+    `_lock` is held for one step, or for as long as a reader has to see no step; `_changing` for a whole change;
+    `_staging_step` for one step of staging, which needs no `_changing`. They are taken in the order `_changing`,
+    `_staging_step`, `_lock`.
 
     A killed process loses nothing. A machine that loses its power may lose the last seconds: the engine's log
     reaches the disk with the system's own delay.
@@ -66,19 +73,25 @@ class QdrantEdgeIndex(ChunkIndex):
         StoreUnavailable: the engine failed.
     """
 
-    def __init__(self, folder: Path, embedding: EmbeddingProvider) -> None:
+    def __init__(self, folder: Path, embedding: EmbeddingProvider, *, pace: Pace = _PACE) -> None:
         self._lock = threading.RLock()
         self._changing = threading.Lock()
+        self._staging_step = threading.Lock()
         self._bm25 = qdrant.Bm25()
         self._stagings: dict[str, tuple[str, str]] = {}  # by document: its revision and the id of the staging
         self._unfinished: Change | None = None
         self._hidden: qdrant.Filter | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        _claim(folder / "embedding.json", embedding)
+        claim(folder / "embedding.json", embedding)
         self._journal = Journal(folder / "change.json")
-        self._shard = _open(folder / "shard", embedding.dimensions)
+        self._folders = ShardFolders(folder)
+        self._shard = self._folders.open_current(embedding.dimensions)
+        self._missed: Missed | None = None
+        self._dimensions, self._pace = embedding.dimensions, pace
+        self._optimiser = Optimiser(self._build_graph, pace=pace, dimensions=embedding.dimensions)
         self._recover(folder)
         self._catalog = Catalog(row.document for row in self.documents())
+        self._optimiser.wrote(self._changed_since_built())
 
     def stage(self, document: Document, chunks: Sequence[Chunk], vectors: Sequence[Vector]) -> None:
         staging = self._staging(document)
@@ -88,7 +101,9 @@ class QdrantEdgeIndex(ChunkIndex):
                 make_point(chunk, vector, staging=staging, revision=document.content_hash, bm25=self._bm25)
                 for chunk, vector in zip(chunks[step], vectors[step], strict=True)
             ]
-            self._update(_UPDATE.upsert_points(points))
+            with self._staging_step:
+                self._update(_UPDATE.upsert_points(points), len(points))
+            self._optimiser.wrote(len(points))
 
     def publish(self, indexed: IndexedDocument) -> None:
         document = indexed.document
@@ -120,11 +135,13 @@ class QdrantEdgeIndex(ChunkIndex):
         of_document = is_equal("document_id", document_id)
         with self._changing:
             self._stagings.pop(document_id, None)
-            if not self._count(qdrant.Filter(must=[of_document])):
+            found = self._count(qdrant.Filter(must=[of_document]))
+            if not found:
                 return False
             there = self._count(published(hidden=self._hidden, only=of_document)) > 0
             self._make(Change("remove", document_id))
             self._catalog.remove(document_id)
+        self._optimiser.wrote(found)
         return there
 
     def search(self, request: SearchRequest) -> list[Passage]:
@@ -156,8 +173,16 @@ class QdrantEdgeIndex(ChunkIndex):
         with self._lock:
             return self._count(published(hidden=self._hidden))
 
+    def optimise_now(self) -> bool:
+        """Build the search graph over all there is, and wait for it; False where there is too little for one.
+
+        Raises `StoreUnavailable`: it failed, or the index is closed; what is searched is as it was.
+        """
+        return self._optimiser.now()
+
     def close(self) -> None:
-        with self._changing, self._lock, _translated():
+        self._optimiser.close()
+        with self._changing, self._lock, translated():
             self._shard.close()
 
     def _read(self, request: SearchRequest) -> list[qdrant.ScoredPoint]:
@@ -166,7 +191,7 @@ class QdrantEdgeIndex(ChunkIndex):
         if not made:
             return []
         dense = request.vector.tolist()
-        with self._lock, _translated():
+        with self._lock, translated():
             readable = readable_by(request.scopes, hidden=self._hidden, filters=request.filters)
             params = self._bm25_params(request.scopes, readable)
             fusion = qdrant.Fusion.Rrf(RRF_K, [ranking.weight for ranking in made])
@@ -215,7 +240,7 @@ class QdrantEdgeIndex(ChunkIndex):
         """Make a change, after the one before it if that one failed half way. The caller holds `_changing`."""
         if self._unfinished:
             self._finish(self._unfinished)
-        with _translated():
+        with translated():
             self._journal.write(change)
         self._finish(change)
 
@@ -225,11 +250,11 @@ class QdrantEdgeIndex(ChunkIndex):
         self._hidden = self._hidden or change.hidden_at_first
         if change.written:
             for records in self._pages(change.written):
-                self._update(_UPDATE.set_payload([record.id for record in records], change.payload))
+                self._update(_UPDATE.set_payload([record.id for record in records], change.payload), len(records))
         if change.dropped:
             self._hidden = change.dropped
             self._delete(change.dropped)
-        with _translated():
+        with translated():
             self._journal.clear()
         self._hidden = self._unfinished = None
 
@@ -245,8 +270,6 @@ class QdrantEdgeIndex(ChunkIndex):
             self._finish(change)
         self._journal.clear()
         self._delete(qdrant.Filter(must=[is_equal("access", STAGED)]))
-        with _translated():
-            self._shard.optimize()
 
     def _is_whole(self, change: Change) -> bool:
         """False where the power went and the engine's log ends before the journal: the earlier revision stays."""
@@ -257,21 +280,24 @@ class QdrantEdgeIndex(ChunkIndex):
 
     def _delete(self, these: qdrant.Filter) -> None:
         for records in self._pages(these):
-            self._update(_UPDATE.delete_points([record.id for record in records]))
+            self._update(_UPDATE.delete_points([record.id for record in records]), len(records))
 
-    def _update(self, operation: qdrant.UpdateOperation) -> None:
-        with self._lock, _translated():
+    def _update(self, operation: qdrant.UpdateOperation, points: int) -> None:
+        with self._lock, translated():
+            if self._missed:
+                # One that fails, too: the engine may have done it, and would do it once more from its log.
+                self._missed.note(operation, points)
             self._shard.update(operation)
 
     def _count(self, these: qdrant.Filter) -> int:
-        with self._lock, _translated():
+        with self._lock, translated():
             return int(self._shard.count(qdrant.CountRequest(exact=True, filter=these)))
 
     def _pages(self, these: qdrant.Filter, payload: list[str] | None = None) -> Iterator[list[qdrant.Record]]:
         size = PAGE if payload else STEP
         offset = None
         while True:
-            with self._lock, _translated():
+            with self._lock, translated():
                 records, offset = self._shard.scroll(
                     qdrant.ScrollRequest(offset, size, these, with_payload=payload or False)
                 )
@@ -280,56 +306,52 @@ class QdrantEdgeIndex(ChunkIndex):
             if offset is None:
                 return
 
+    def _changed_since_built(self) -> int:
+        """About how many points came or went since the graph was built.
 
-def _claim(record: Path, embedding: EmbeddingProvider) -> None:
-    """Write down which model the index is built with, or refuse another than the one written down."""
-    wanted = {"embedding": embedding.name, "dimensions": embedding.dimensions}
-    try:
-        built_with = read_json(record)
-    except ValueError as error:
-        raise SetupFailed(f"{record} is damaged: delete {record.parent}, and all is indexed anew.") from error
-    if built_with is None:
-        write_json(record, wanted)
-    elif built_with != wanted:
-        raise SetupFailed(
-            f"The index in {record.parent} was built with {built_with.get('embedding')}, but the embedding model is "
-            f"now {embedding.name}: set EMBEDDING_MODEL back, or delete that folder, and all is indexed anew."
-        )
+        The engine counts a vector for each point, two once it is in a graph, and still those of the points that went.
+        """
+        with self._lock, translated():
+            info = self._shard.info()
+            return abs(2 * int(info.points_count) - int(info.indexed_vectors_count))
 
+    def _build_graph(self) -> bool:
+        copy = self._folders.new()
+        try:
+            with self._changing, self._staging_step:
+                with self._lock, translated():
+                    self._shard.flush()
+                copy_shard(self._folders.current, copy, given_up=self._optimiser.closing.is_set)
+                self._missed = missed = Missed()
+            if not build_copy(copy, timeout_s=self._pace.timeout_s, given_up=self._build_is_given_up):
+                return False
+            self._replace_shard(copy, missed)
+            return True
+        finally:
+            self._missed = None
+            self._folders.delete_others()
 
-def _open(folder: Path, dimensions: int) -> qdrant.EdgeShard:
-    try:
-        if any((folder / "segments").glob("*")):
-            shard = qdrant.EdgeShard.load(str(folder))
-        else:
-            shard = qdrant.EdgeShard.create(str(folder), _config(dimensions))
-        for field, kind in FIELDS.items():
-            if field not in shard.info().payload_schema:
-                shard.update(_UPDATE.create_field_index(field, kind))
-    except Exception as error:
-        raise _setup_failed(folder, error) from error
-    return shard
+    def _build_is_given_up(self) -> bool:
+        missed = self._missed
+        return self._optimiser.closing.is_set() or (missed is not None and missed.points > self._pace.missed)
 
-
-def _setup_failed(folder: Path, error: Exception) -> SetupFailed:
-    # How the engine says that the lock on its log is taken; everything it raises is a bare Exception.
-    if "WouldBlock" in str(error):
-        return SetupFailed(f"The index in {folder} is open in another process: stop that one first.")
-    return SetupFailed(f"The index in {folder} cannot be opened: {error}.")
-
-
-def _config(dimensions: int) -> qdrant.EdgeConfig:
-    return qdrant.EdgeConfig(
-        vectors={DENSE: qdrant.EdgeVectorParams(dimensions, qdrant.Distance.Cosine)},
-        sparse_vectors={BM25: qdrant.EdgeSparseVectorParams(modifier=qdrant.Modifier.Idf)},
-        wal_enabled=True,
-    )
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        # Broad, because everything the engine raises is a bare Exception.
-        raise StoreUnavailable(f"The document index failed: {error}.") from error
+    def _replace_shard(self, copy: Path, missed: Missed) -> None:
+        """Make good in the copy what it missed, and let it count; whatever fails before that leaves the shard."""
+        try:
+            old, new = self._shard, open_shard(copy, self._dimensions)
+        except SetupFailed as error:
+            raise StoreUnavailable(f"The search graph is not built anew. {error.message}") from error
+        try:
+            missed.make_good(new, given_up=self._build_is_given_up)
+            with self._changing, self._staging_step, translated():
+                missed.make_good(new, given_up=self._build_is_given_up)
+                new.flush()
+                everything = qdrant.CountRequest(exact=True)
+                if new.count(everything) != old.count(everything):
+                    raise StoreUnavailable("The search graph is not built anew: points are missing in the copy.")
+                self._folders.use(copy)
+                with self._lock:
+                    self._shard, self._missed = new, None
+        finally:
+            with translated():
+                (old if self._shard is new else new).close()
