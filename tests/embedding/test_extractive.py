@@ -186,3 +186,15 @@ async def test_it_has_one_model(provider: ExtractiveProvider) -> None:
     assert await provider.models() == ("quotes",)
     with pytest.raises(UnknownModel, match="quotes"):
         await anext(provider.stream("llama3.2", [], options=GenerateOptions()))
+
+
+async def test_several_questions_are_answered_apart_and_one_without_an_answer_says_so(
+    provider: ExtractiveProvider,
+) -> None:
+    answer = await _answer(provider, "What is the hotel limit in Paris, and how much is paid for a parking space?")
+    assert "**What is the hotel limit in Paris?**\n\n- City: Paris; Hotel limit per night: 195 EUR [1]" in answer
+    assert f"?**\n\n{NOT_FOUND}" in answer
+
+
+async def test_several_questions_of_which_none_has_an_answer_are_declined_once(provider: ExtractiveProvider) -> None:
+    assert await _answer(provider, "Who won the cup in 2019, and what is the capital of France?") == NOT_FOUND

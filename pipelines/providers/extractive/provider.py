@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from pipelines.answer.prompt import NOT_FOUND, ParsedPrompt, parse_prompt
+from pipelines.answer.understand.split import questions_in
 from pipelines.answer.words import significant_words, stem
 from pipelines.domain import Message, Usage
 from pipelines.errors import UnknownModel
@@ -57,11 +59,7 @@ class ExtractiveProvider(ChatProvider):
             raise UnknownModel(f"There is no model {model}; the extractive provider has only `{MODEL}`.")
         text = next((message.content for message in reversed(messages) if message.role == "user"), "")
         prompt = parse_prompt(text)
-        pieces = [f"{NOT_FOUND} {NOT_A_PROMPT}"]
-        if prompt:
-            quotes = await asyncio.to_thread(self._best_quotes, prompt)
-            pieces = [INTRODUCTION, *map(_line, quotes)]
-            pieces = pieces if quotes else [NOT_FOUND]
+        pieces = await asyncio.to_thread(self._answer, prompt) if prompt else [f"{NOT_FOUND} {NOT_A_PROMPT}"]
         for piece in pieces:
             yield TextDelta(piece)
         usage = await asyncio.to_thread(self._usage, messages, "".join(pieces))
@@ -72,6 +70,19 @@ class ExtractiveProvider(ChatProvider):
 
     async def models(self) -> Sequence[str]:
         return (MODEL,)
+
+    def _answer(self, prompt: ParsedPrompt) -> list[str]:
+        """The answer's pieces; each of several questions is answered apart, as it was searched."""
+        asked = questions_in(prompt.question)
+        if len(asked) == 1:
+            quotes = self._best_quotes(prompt)
+            return [INTRODUCTION, *map(_line, quotes)] if quotes else [NOT_FOUND]
+        parts = [replace(prompt, question=question, history=()) for question in asked]
+        parts[0] = replace(parts[0], history=prompt.history)
+        answers = [(part.question, self._best_quotes(part)) for part in parts]
+        if not any(quotes for _, quotes in answers):
+            return [NOT_FOUND]
+        return [INTRODUCTION, *(_section(question, quotes) for question, quotes in answers)]
 
     def _best_quotes(self, prompt: ParsedPrompt) -> list[Cited]:
         quotes = quotes_of(prompt.passages)
@@ -99,6 +110,11 @@ class ExtractiveProvider(ChatProvider):
     def _usage(self, messages: Sequence[Message], answer: str) -> Usage:
         prompt = sum(self._embedding.count_tokens(message.content) for message in messages)
         return Usage(prompt, self._embedding.count_tokens(answer), estimated=True)
+
+
+def _section(question: str, quotes: Sequence[Cited]) -> str:
+    said = "".join(map(_line, quotes)) or f"\n\n{NOT_FOUND}"
+    return f"\n\n**{question[:1].upper()}{question[1:].rstrip(' ?')}?**{said}"
 
 
 def _line(cited: Cited) -> str:
