@@ -58,8 +58,9 @@ class QdrantEdgeIndex(ChunkIndex):
 
     For the same reason the graph that makes large indexes fast is built by another process, on a copy of the shard,
     once `pace` says so; what was added since the last build is searched exactly. Writing waits while the shard is
-    copied, and searching for nothing. What is written during the build is made good in the copy, each step again in
-    the same order, before the copy takes the shard's place; a build that fails leaves all as it was.
+    copied, about a second for 50,000 chunks, and everything while the copy is opened, a fifth of one. What is written
+    during the build is made good in the copy, each step again in the same order, before the copy takes the shard's
+    place; a build that fails leaves all as it was.
 
     `_lock` is held for one step, or for as long as a reader has to see no step; `_changing` for a whole change;
     `_staging_step` for one step of staging, which needs no `_changing`. They are taken in the order `_changing`,
