@@ -7,10 +7,9 @@ The reader's access scopes are part of every look into the index; nothing is fil
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from pipelines.answer.assemble import assemble, relevant
@@ -18,6 +17,7 @@ from pipelines.answer.embed_questions import QuestionEmbedder
 from pipelines.answer.prompt import number_citations, render_prompt
 from pipelines.answer.recognise import NO_PREFERENCE, Preference, Recogniser
 from pipelines.answer.rerank import Reranker
+from pipelines.answer.turns import Turns
 from pipelines.answer.understand import SEARCH_CHARACTERS, Understood, understand
 from pipelines.answer.understand.rewrite import Rewriter
 from pipelines.domain import Citation, Passage, Prompt, Question, Timings, Vector
@@ -69,6 +69,7 @@ class Retriever:
     reranker: Reranker | None = None
     recogniser: Recogniser = field(default_factory=Recogniser)
     embedder: QuestionEmbedder = field(default_factory=QuestionEmbedder)
+    turns: Turns = field(default_factory=Turns)
 
     async def retrieve(self, question: Question, *, limit: int | None = None) -> Retrieval:
         """Return the passages this user may read, best first, numbered, with the prompt that quotes them."""
@@ -80,7 +81,13 @@ class Retriever:
         vectors = await self.embedder.embed(live.embedding, texts)
         clock.mark("embed_ms")
         asked = _Asked(question, texts, tuple(vectors), limit or self.limit)
-        return await asyncio.to_thread(self._retrieve, asked, live, clock)
+        turns = self.turns
+        found = await turns.run(live.index.parallel, self._search, asked, live, clock)
+        if self.reranker and self.options.rerank:
+            reranked = await turns.run(0, self.reranker.rerank, " ".join(texts), found.passages)
+            found = replace(found, passages=reranked)
+            clock.mark("rerank_ms")
+        return await turns.run(live.index.parallel, self._assemble, asked, found, live, clock)
 
     async def _understand(self, question: Question) -> Understood:
         if not self.options.understand:
@@ -90,7 +97,7 @@ class Retriever:
             return understood.led_by(await self.rewriter.rewrite(question))
         return understood
 
-    def _retrieve(self, asked: _Asked, live: Generation, clock: _Clock) -> Retrieval:
+    def _search(self, asked: _Asked, live: Generation, clock: _Clock) -> _Found:
         scopes = asked.question.user.scopes()
         preferences = [self._preference(text, live, scopes) for text in asked.texts]
         clock.mark("recognise_ms")
@@ -98,16 +105,17 @@ class Retriever:
             self._request(asked, text, vector, preference)
             for text, vector, preference in zip(asked.texts, asked.vectors, preferences, strict=True)
         ]
-        text = " ".join(asked.texts)
-        found = relevant(_interleaved([live.index.search(request) for request in requests]), text)
+        passages = _interleaved([live.index.search(request) for request in requests])
         clock.mark("search_ms")
-        if self.reranker and self.options.rerank:
-            found = self.reranker.rerank(text, found)
-            clock.mark("rerank_ms")
+        named = frozenset(id_ for preference in preferences for id_ in preference.documents)
+        return _Found(relevant(passages, " ".join(asked.texts)), named)
+
+    def _assemble(self, asked: _Asked, found: _Found, live: Generation, clock: _Clock) -> Retrieval:
+        scopes = asked.question.user.scopes()
         passages = assemble(
-            found,
+            found.passages,
             limit=asked.limit,
-            distinct={id_ for preference in preferences for id_ in preference.documents},
+            distinct=found.named,
             read=lambda places: live.index.read(places, scopes),
         )
         citations = number_citations(passages)
@@ -143,6 +151,14 @@ class _Asked:
     texts: tuple[str, ...]
     vectors: tuple[Vector, ...]
     limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The passages found, best first, and the documents that the question names."""
+
+    passages: Sequence[Passage]
+    named: frozenset[str]
 
 
 def _interleaved(rankings: Sequence[Sequence[Passage]]) -> list[Passage]:

@@ -78,6 +78,9 @@ class ChunkIndex(ABC):
     what the document consists of, in one step for readers. What was staged and not published is gone after a restart.
     """
 
+    parallel: int = 0
+    """How many searches are worth making at once; 0: any number."""
+
     @abstractmethod
     def stage(self, document: Document, chunks: Sequence[Chunk], vectors: Sequence[Vector]) -> None:
         """Take in some chunks of this revision (`content_hash`) of `document`; nobody finds them yet."""

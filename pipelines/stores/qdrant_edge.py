@@ -74,6 +74,8 @@ class QdrantEdgeIndex(ChunkIndex):
         StoreUnavailable: the engine failed.
     """
 
+    parallel = 1
+
     def __init__(self, folder: Path, embedding: EmbeddingProvider, *, pace: Pace = _PACE) -> None:
         self._lock = threading.RLock()
         self._changing = threading.Lock()

@@ -17,13 +17,14 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pipelines.bootstrap_documents import load_configured_embedding, recipe
 from pipelines.providers.base import EmbeddingProvider
 from pipelines.providers.sentence_transformers import load_exported
 from pipelines.settings import Settings
 from pipelines.stores.generations import Generations
+from pipelines.stores.qdrant_edge import QdrantEdgeIndex
 from tests.bench.child import CHECKOUT
 from tests.bench.retrieval_corpus import Corpus, Language
 from tests.bench.retrieval_results import Built, Plan
@@ -76,10 +77,10 @@ def _fill(corpus: Corpus, folder: Path, chunks: int, settings: Settings, embeddi
         with clock.charging("publish"):
             index.publish(made.indexed)
         count += 1
-    written_mb = _peak_mb()
-    generations.close()
+    written_mb = _peak_mb(resource.RUSAGE_SELF)
     with clock.charging("optimise"):
-        open_index(folder, settings, embedding).close()
+        cast(QdrantEdgeIndex, index).optimise_now()
+    generations.close()
     return Built(
         str(folder),
         chunks,
@@ -89,12 +90,12 @@ def _fill(corpus: Corpus, folder: Path, chunks: int, settings: Settings, embeddi
         publish_s=clock.seconds["publish"],
         optimise_s=clock.seconds["optimise"],
         written_mb=written_mb,
-        peak_mb=_peak_mb(),
+        peak_mb=_peak_mb(resource.RUSAGE_CHILDREN),
     )
 
 
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _peak_mb(of: int) -> float:
+    return resource.getrusage(of).ru_maxrss / 1024
 
 
 @dataclass(slots=True)
