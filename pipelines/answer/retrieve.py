@@ -7,6 +7,7 @@ The reader's access scopes are part of every look into the index; nothing is fil
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -81,13 +82,14 @@ class Retriever:
         vectors = await self.embedder.embed(live.embedding, texts)
         clock.mark("embed_ms")
         asked = _Asked(question, texts, tuple(vectors), limit or self.limit)
-        turns = self.turns
-        found = await turns.run(live.index.parallel, self._search, asked, live, clock)
-        if self.reranker and self.options.rerank:
-            reranked = await turns.run(0, self.reranker.rerank, " ".join(texts), found.passages)
-            found = replace(found, passages=reranked)
-            clock.mark("rerank_ms")
-        return await turns.run(live.index.parallel, self._assemble, asked, found, live, clock)
+        parallel = live.index.parallel
+        if self.reranker is None or not self.options.rerank:
+            return await self.turns.run(parallel, self._find, asked, live, clock)
+        found = await self.turns.run(parallel, self._search, asked, live, clock)
+        # A model of its own, away from the index: others search meanwhile.
+        reranked = await asyncio.to_thread(self.reranker.rerank, " ".join(texts), found.passages)
+        clock.mark("rerank_ms")
+        return await self.turns.run(parallel, self._assemble, asked, replace(found, passages=reranked), live, clock)
 
     async def _understand(self, question: Question) -> Understood:
         if not self.options.understand:
@@ -96,6 +98,9 @@ class Retriever:
         if understood.needs_model and self.rewriter:
             return understood.led_by(await self.rewriter.rewrite(question))
         return understood
+
+    def _find(self, asked: _Asked, live: Generation, clock: _Clock) -> Retrieval:
+        return self._assemble(asked, self._search(asked, live, clock), live, clock)
 
     def _search(self, asked: _Asked, live: Generation, clock: _Clock) -> _Found:
         scopes = asked.question.user.scopes()

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+import uvloop
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
@@ -28,6 +30,7 @@ from pipelines.bootstrap_documents import ingest_path, load_configured_embedding
 from pipelines.domain import Question, User
 from pipelines.error_responses import add_error_handlers
 from pipelines.evaluate.build_index import open_folder_index
+from pipelines.serve import SWITCH_S
 from pipelines.settings import Settings
 from tests.bench.retrieval_index import bench_settings, build_index, open_index
 from tests.bench.retrieval_results import Alone, Plan
@@ -64,7 +67,8 @@ def serve_app(app: FastAPI, **ready: Any) -> None:
         listening.listen()  # from here on connections wait
         print(json.dumps({"port": listening.getsockname()[1], **ready}), flush=True)
         config = uvicorn.Config(app, log_config=None, access_log=False, proxy_headers=False, lifespan="off")
-        asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
+        sys.setswitchinterval(SWITCH_S)
+        uvloop.run(uvicorn.Server(config).serve(sockets=[listening]))
 
 
 def _app(retriever: Retriever, settings: Settings) -> FastAPI:
