@@ -20,9 +20,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A built index. `optimise_s` is its first opening, which builds the graph; `written_mb` and `peak_mb` are the most
-    memory of the process before that and after. `here` is False where the index was there before, and the figures are
-    of then.
+    """A built index. `optimise_s` is how long its graph took; `written_mb` is the most memory of the process before
+    that, `peak_mb` of the one that made the graph. `here` is False where the index was there before, and the figures
+    are of then.
     """
 
     folder: str

@@ -27,8 +27,9 @@ def of_build(built: Built) -> str:
     return (
         f"{built.chunks:,} chunks in {built.documents:,} documents, indexed {'' if built.here else 'earlier, '}in "
         f"{written:.0f} s ({built.chunks / written:,.0f} chunks/s: staged in {built.stage_s:.0f} s, published in "
-        f"{built.publish_s:.0f} s); made in {built.make_s:.0f} s; the first opening took {built.optimise_s:.0f} s; "
-        f"peaks {built.written_mb:,.0f} and {built.peak_mb:,.0f} MB. {built.folder}"
+        f"{built.publish_s:.0f} s); made in {built.make_s:.0f} s; the graph took {built.optimise_s:.0f} s; "
+        f"most memory {built.written_mb:,.0f} MB, of the process that made the graph {built.peak_mb:,.0f} MB. "
+        f"{built.folder}"
     )
 
 
