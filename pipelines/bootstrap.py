@@ -8,9 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from pipelines.answer.gateway import Gateway
-from pipelines.answer.generate import ModelRouter, Patience, ServedProvider
+from pipelines.answer.generate import ModelRouter
 from pipelines.answer.identity import Identity
-from pipelines.answer.model_calls import InProcessModelCalls
 from pipelines.answer.offer import ModelOffer
 from pipelines.answer.read_request import Limits
 from pipelines.answer.rerank import Reranker
@@ -19,16 +18,9 @@ from pipelines.answer.run import AnswerPath
 from pipelines.answer.understand.rewrite import Rewriter
 from pipelines.answer.workflow import WorkflowClient
 from pipelines.bootstrap_documents import Documents, load_configured_embedding, open_documents
-from pipelines.cost import PriceList
-from pipelines.providers.base import EmbeddingProvider
-from pipelines.providers.extractive import ExtractiveProvider
-from pipelines.providers.ollama import OllamaProvider
-from pipelines.providers.openai_compatible import OpenAICompatibleProvider
+from pipelines.bootstrap_models import offered, open_router
 from pipelines.providers.rerank import choose_rerank
 from pipelines.settings import Settings
-
-EXTRACTIVE_PARALLEL = 8
-"""Quoting computes; more at once than this only makes each slower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +41,7 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
     async with AsyncExitStack() as opened:
         documents = await asyncio.to_thread(open_documents, settings, embedding)
         opened.push_async_callback(asyncio.to_thread, documents.close)
-        router = _router(settings, embedding)
+        router = open_router(settings, embedding)
         opened.push_async_callback(router.close)
         workflow = await opened.enter_async_context(_workflow(settings))
         retriever = await asyncio.to_thread(_retriever, settings, documents, router)
@@ -63,30 +55,6 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
             router=router,
             gateway=_gateway(settings, router, workflow),
         )
-
-
-def _router(settings: Settings, embedding: EmbeddingProvider) -> ModelRouter:
-    connect_s = settings.llm_connect_timeout_s
-    ollama = OllamaProvider(settings.ollama_base_url, connect_timeout_s=connect_s)
-    served = [ServedProvider(ollama, settings.ollama_num_parallel)]
-    if settings.openai_base_url:
-        openai = OpenAICompatibleProvider(
-            settings.openai_base_url,
-            api_key=settings.openai_api_key.get_secret_value(),
-            connect_timeout_s=connect_s,
-        )
-        served.append(ServedProvider(openai, settings.openai_num_parallel))
-    served.append(ServedProvider(ExtractiveProvider(embedding), EXTRACTIVE_PARALLEL))
-    return ModelRouter(
-        served,
-        default=settings.llm_provider,
-        default_model=settings.llm_model,
-        fallback=settings.fallback_models(),
-        queue=settings.llm_queue,
-        patience=Patience(settings.llm_first_token_timeout_s, settings.llm_idle_timeout_s),
-        calls=InProcessModelCalls(),
-        prices=PriceList.load(settings.prices_file),
-    )
 
 
 def configured_reranker(settings: Settings) -> Reranker | None:
@@ -131,7 +99,7 @@ def _gateway(settings: Settings, router: ModelRouter, workflow: WorkflowClient) 
         ),
         path=AnswerPath(workflow=workflow, calls=router.calls, deadline_s=settings.answer_deadline_s),
         router=router,
-        offer=ModelOffer(choices=settings.offered_models()),
+        offer=ModelOffer(choices=offered(settings)),
         limits=Limits(
             request_bytes=settings.max_request_kb * 1024,
             question_chars=settings.max_question_chars,

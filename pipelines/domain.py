@@ -278,11 +278,17 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one model call. `estimated` when the provider did not report them."""
+    """Tokens of one model call. `estimated` when the provider did not report them.
+
+    `prompt_tokens` counts all of the prompt, also what the provider read from its prompt cache (`cache_read_tokens`)
+    or wrote into it (`cache_write_tokens`), which are charged at other prices.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     estimated: bool = False
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -333,11 +339,12 @@ class TokenEvent:
 
 @dataclass(frozen=True, slots=True)
 class DoneEvent:
-    """The end of a whole answer."""
+    """The end of a whole answer. `cached`: no model was called for it, `usage` is what the kept answer took."""
 
     model: str = ""
     usage: Usage | None = None
     cost_usd: float | None = None
+    cached: bool = False
     timings: Timings = field(default_factory=Timings)
 
 

@@ -4,7 +4,8 @@
     ├── InvalidRequest            400  invalid_request       what was sent cannot be understood
     │   ├── EmptyQuestion         400  empty_question
     │   ├── UnsupportedMediaType  415  unsupported_media_type
-    │   └── RequestTooLarge       413  request_too_large
+    │   ├── RequestTooLarge       413  request_too_large
+    │   └── ContextTooLong        400  context_too_long      the prompt is longer than what the model reads
     ├── Unauthorized              401  unauthorized          no key, a wrong key, or no signed identity
     ├── NotFound                  404  not_found
     │   ├── UnknownModel          404  model_not_found
@@ -18,6 +19,7 @@
     │   └── DocumentTooCostly     422  document_too_costly   took more time or memory than one document may
     ├── DocumentHasSource         409  document_has_source   it would come back with the next look at its source
     ├── Busy                      429  busy                  full; carries retry_after
+    ├── BudgetSpent               429  budget_spent          the day's money for models; carries retry_after
     ├── Unavailable               503  unavailable           a part of the stack does not answer
     │   ├── WorkflowUnavailable   503  workflow_unavailable
     │   ├── WorkflowFailed        502  workflow_failed
@@ -78,6 +80,16 @@ class RequestTooLarge(InvalidRequest):
     code, status = "request_too_large", 413
 
 
+class ContextTooLong(InvalidRequest):
+    """`limit_tokens` is the longest prompt the model reads, where the provider says it."""
+
+    code = "context_too_long"
+
+    def __init__(self, message: str, *, limit_tokens: int | None = None) -> None:
+        super().__init__(message)
+        self.limit_tokens = limit_tokens
+
+
 class Unauthorized(RaglineError):
     code, status = "unauthorized", 401
 
@@ -134,6 +146,10 @@ class DocumentHasSource(RaglineError):
 
 class Busy(RaglineError):
     code, status = "busy", 429
+
+
+class BudgetSpent(RaglineError):
+    code, status = "budget_spent", 429
 
 
 class Unavailable(RaglineError):

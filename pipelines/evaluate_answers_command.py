@@ -146,24 +146,16 @@ async def _here(
 
 
 def _provider(name: str, settings: Settings, embedding: EmbeddingProvider) -> tuple[ChatProvider, str]:
+    from pipelines.answer.model_names import TITLES
+    from pipelines.bootstrap_models import open_provider
     from pipelines.providers.extractive import ExtractiveProvider
-    from pipelines.providers.ollama import OllamaProvider
-    from pipelines.providers.openai_compatible import OpenAICompatibleProvider
 
     vendor, _, model = name.partition("/")
-    connect_s = settings.llm_connect_timeout_s
-    match vendor:
-        case "extractive":
-            return ExtractiveProvider(embedding), model
-        case "ollama":
-            return OllamaProvider(settings.ollama_base_url, connect_timeout_s=connect_s), model
-        case "openai" if settings.openai_base_url:
-            key = settings.openai_api_key.get_secret_value()
-            return OpenAICompatibleProvider(settings.openai_base_url, api_key=key, connect_timeout_s=connect_s), model
-        case "openai":
-            raise SetupFailed("OPENAI_BASE_URL is not set: it names the server that runs the model.")
-        case _:
-            raise InvalidRequest(f"{name} is no model: say extractive/quotes, ollama/<model> or openai/<model>.")
+    if vendor not in TITLES or not model:
+        raise InvalidRequest(f"{name} is no model: say extractive/quotes, ollama/<model>, bedrock/<model> and so on.")
+    if vendor == "extractive":
+        return ExtractiveProvider(embedding), model
+    return open_provider(settings, vendor).provider, model
 
 
 def _gate(text: str) -> tuple[str, float]:

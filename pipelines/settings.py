@@ -37,8 +37,9 @@ AWS_CHAIN = frozenset(
         *("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CA_BUNDLE", "AWS_EC2_METADATA_DISABLED"),
         *("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"),
         *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-        *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
-        "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME",
+        *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL_STS"),
+        *("AWS_ENDPOINT_URL_BEDROCK", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME"),
+        *("AWS_ENDPOINT_URL_SAGEMAKER", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"),
     }
 )
 """What boto3's chain of credentials reads, for the one part that calls AWS."""
@@ -84,33 +85,72 @@ class Settings(BaseSettings):
     )
 
     # --- model -------------------------------------------------------------------------------------------------------
-    llm_provider: Literal["auto", "ollama", "openai", "extractive"] = Field(
+    llm_provider: Literal["auto", "ollama", "openai", "bedrock", "sagemaker", "extractive"] = Field(
         default="auto", description="Who answers. auto: Ollama if it answers and has a model, else extractive"
     )
-    llm_model: str = Field(default="", description="The model's name at its provider; empty: the provider's first")
+    llm_model: str = Field(
+        default="", description="The model's name at LLM_PROVIDER; empty: the one that provider is set up with"
+    )
     llm_choices: str = Field(
-        default="", description="More models offered in Open WebUI's list, as provider/model separated by commas"
+        default="",
+        description="More models in Open WebUI's list, as provider/model separated by commas; every provider that is "
+        "set up is in it already",
     )
     llm_fallback: str = Field(
         default="extractive/quotes",
         description="Tried in this order, before the first token only, when the model cannot answer",
     )
     ollama_base_url: str = "http://127.0.0.1:11434"
+    ollama_model: str = Field(default="", description="Empty: the first that Ollama has")
     ollama_num_parallel: int = Field(default=4, ge=1, le=512, description="As many requests at once as Ollama serves")
+    ollama_context_length: int = Field(
+        default=8192,
+        ge=2048,
+        le=1_048_576,
+        description="Tokens of prompt and answer that Ollama makes room for",
+    )
     openai_base_url: str = Field(default="", description="An OpenAI-compatible server: vLLM, LiteLLM, anything")
     openai_api_key: SecretStr = SecretStr("")
+    openai_model: str = Field(default="", description="Empty: the first that the server has")
     openai_num_parallel: int = Field(default=64, ge=1, le=4096)
+    bedrock_model: str = Field(
+        default="",
+        description="A model or inference profile of Bedrock; set, it is offered beside LLM_PROVIDER. Empty with "
+        "LLM_PROVIDER=bedrock: Amazon Nova Lite where AWS_REGION lies",
+    )
+    bedrock_num_parallel: int = Field(default=32, ge=1, le=1024)
+    bedrock_guardrail: str = Field(default="", description="A guardrail's id or ARN, and its version after a colon")
+    sagemaker_endpoint: str = Field(
+        default="", description="An endpoint of SageMaker that runs a vLLM or LMI container; set, it is offered too"
+    )
+    sagemaker_num_parallel: int = Field(default=16, ge=1, le=1024)
     llm_queue: int = Field(default=64, ge=0, le=10_000, description="How many wait for a model before 429")
+    llm_retries: int = Field(default=2, ge=0, le=10, description="For a call that the provider throttles")
     llm_connect_timeout_s: float = Field(default=5, gt=0, le=60)
     llm_first_token_timeout_s: float = Field(
         default=120, gt=0, le=900, description="A model on a CPU reads the prompt for tens of seconds"
     )
     llm_idle_timeout_s: float = Field(default=45, gt=0, le=600, description="The longest silence between two tokens")
     prices_file: Path = Field(default=Path(__file__).parent / "prices.json")
+    budget_usd_per_user_day: float = Field(
+        default=0, ge=0, description="What one person's answers may cost in a day (UTC); 0: no limit"
+    )
+    budget_usd_per_day: float = Field(default=0, ge=0, description="What all answers may cost in a day; 0: no limit")
+    answer_cache_mb: int = Field(
+        default=32, ge=0, le=65_536, description="Memory for answers that are given again to the same question; 0: none"
+    )
+    answer_cache_ttl_s: float = Field(default=86_400, gt=0, description="How long an answer is kept")
+    cache_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="A Valkey, ElastiCache or Redis, redis:// or rediss://, that several pipelines share; empty: each "
+        "process keeps its own",
+    )
 
     # --- retrieval ---------------------------------------------------------------------------------------------------
     embedding_model: str = Field(
-        default="all-MiniLM-L6-v2", description="all-MiniLM-L6-v2 (carried by a package) or a folder with a model"
+        default="all-MiniLM-L6-v2",
+        description="all-MiniLM-L6-v2 (carried by a package), a folder with a model, or ollama/<model>, "
+        "bedrock/<model>, openai/<model>",
     )
     embedding_backend: Literal["onnx", "torch"] = Field(
         default="onnx", description="onnx: same vectors, several times faster on a CPU, no torch at run time"
@@ -202,13 +242,39 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_half_configured(self) -> Settings:
-        if self.llm_provider == "openai" and not (self.openai_base_url and self.llm_model):
-            raise ValueError("LLM_PROVIDER=openai needs OPENAI_BASE_URL and LLM_MODEL")
+        if self.llm_provider == "openai" and not self.openai_base_url:
+            raise ValueError("LLM_PROVIDER=openai needs OPENAI_BASE_URL")
+        if self.llm_provider == "sagemaker" and not (self.sagemaker_endpoint or self.llm_model):
+            raise ValueError("LLM_PROVIDER=sagemaker needs SAGEMAKER_ENDPOINT")
         return self
 
     def offered_models(self) -> tuple[str, ...]:
         """The model ids of `LLM_CHOICES`."""
         return tuple(choice.strip() for choice in self.llm_choices.split(",") if choice.strip())
+
+    def model_providers(self) -> tuple[str, ...]:
+        """The language model providers that are set up, Ollama first, for it is where nothing else is."""
+        named = {model_id.partition("/")[0] for model_id in (*self.offered_models(), *self.fallback_models())}
+        named.add(self.llm_provider)
+        set_up = {
+            "ollama": self.llm_provider == "auto" or bool(self.ollama_model),
+            "openai": bool(self.openai_base_url),
+            "bedrock": bool(self.bedrock_model),
+            "sagemaker": bool(self.sagemaker_endpoint),
+        }
+        return tuple(name for name, here in set_up.items() if here or name in named)
+
+    def configured_model(self, provider: str) -> str:
+        """The model that a provider is set up with; empty where it is left to the provider."""
+        own = {
+            "ollama": self.ollama_model,
+            "openai": self.openai_model,
+            "bedrock": self.bedrock_model,
+            "sagemaker": self.sagemaker_endpoint,
+        }
+        # `auto` looks for Ollama first, and a model that is named is its.
+        chosen = "ollama" if self.llm_provider == "auto" else self.llm_provider
+        return (self.llm_model if provider == chosen else "") or own.get(provider, "")
 
     def sources(self) -> tuple[str, ...]:
         """The addresses of `DOCUMENT_SOURCES`."""
@@ -222,7 +288,10 @@ class Settings(BaseSettings):
             self.document_queue_url,
             self.vision_model,
             self.rerank_model,
+            self.embedding_model,
         )
+        if {"bedrock", "sagemaker"}.intersection(self.model_providers()):
+            return True
         return any(address.startswith(("s3://", "http", "bedrock/")) for address in addresses)
 
     def environment(self) -> dict[str, str]:

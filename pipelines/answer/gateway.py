@@ -19,9 +19,11 @@ from fastapi.responses import JSONResponse, Response
 from pipelines.answer.event_stream import EventStream, while_connected
 from pipelines.answer.generate import ModelRouter
 from pipelines.answer.identity import TASK_HEADER, Identity
+from pipelines.answer.model_directory import ModelRef
 from pipelines.answer.offer import ModelOffer
 from pipelines.answer.read_request import AnswerBody, ChatBody, Limits, read_body
 from pipelines.answer.run import AnswerPath, AnswerRequest
+from pipelines.answer.spending import NO_SPENDING, Spending
 from pipelines.answer.stream import (
     Envelope,
     MeasuredRenderer,
@@ -32,7 +34,8 @@ from pipelines.answer.stream import (
     rendered,
 )
 from pipelines.answer.tasks import run_task
-from pipelines.domain import AnswerEvent, Citation, CitationsEvent, DoneEvent, TokenEvent
+from pipelines.domain import AnswerEvent, Citation, CitationsEvent, DoneEvent, Question, TokenEvent, User
+from pipelines.errors import ModelUnavailable
 
 Answering = AsyncGenerator[AnswerEvent, None]
 
@@ -46,6 +49,7 @@ class Gateway:
     router: ModelRouter
     offer: ModelOffer
     limits: Limits
+    spending: Spending = NO_SPENDING
     replica_id: str = socket.gethostname()
 
     async def models(self, request: Request) -> Response:
@@ -60,9 +64,8 @@ class Gateway:
         body = await read_body(request, ChatBody, self.limits)
         model = self.offer.resolve(body.model)
         if task := request.headers.get(TASK_HEADER, ""):
-            return await self._task(task, body, model)
-        question = body.question(user, self.limits)
-        asked = AnswerRequest(question=question, model=model, request_id=uuid.uuid4().hex, started=started)
+            return await self._task(task, body, model, user)
+        asked = await self._asked(body.question(user, self.limits), model, started)
         envelope = Envelope(request_id=asked.request_id, model=body.model)
         if body.stream:
             return _event_stream(self.path.answer(asked), OpenAIRenderer(envelope), asked.request_id)
@@ -75,13 +78,7 @@ class Gateway:
         user = self.identity.user(request.headers)
         body = await read_body(request, AnswerBody, self.limits)
         model = self.offer.resolve(body.model or self.offer.default_id)
-        asked = AnswerRequest(
-            question=body.as_question(user, self.limits),
-            model=model,
-            request_id=uuid.uuid4().hex,
-            started=started,
-            limit=body.k,
-        )
+        asked = await self._asked(body.as_question(user, self.limits), model, started, limit=body.k)
         envelope = Envelope(
             request_id=asked.request_id,
             model=model,
@@ -90,9 +87,31 @@ class Gateway:
         )
         return _event_stream(self.path.answer(asked), MeasuredRenderer(envelope), asked.request_id)
 
-    async def _task(self, task: str, body: ChatBody, model: str) -> Response:
+    async def _asked(self, question: Question, model: str, started: float, limit: int | None = None) -> AnswerRequest:
+        """The question as it goes to the workflow; raises `BudgetSpent` while a status can still say it."""
+        meant = await self._meant(model)
+        self.spending.check(question.user.id, str(meant or model))
+        return AnswerRequest(
+            question=question,
+            model=model,
+            request_id=uuid.uuid4().hex,
+            started=started,
+            limit=limit,
+            provider=meant.provider if meant else "",
+            provider_model=meant.model if meant else "",
+        )
+
+    async def _meant(self, model: str) -> ModelRef | None:
+        try:
+            return await self.router.resolve(model)
+        except ModelUnavailable:  # whether something else answers is the router's to say, when it is asked
+            return None
+
+    async def _task(self, task: str, body: ChatBody, model: str, user: User) -> Response:
         envelope = Envelope(request_id=uuid.uuid4().hex, model=body.model)
-        text = await run_task(task, body.turns(), self.router, model_id=model, request_id=envelope.request_id)
+        text = await run_task(
+            task, body.turns(), self.router, model_id=model, request_id=envelope.request_id, user_id=user.id
+        )
         done = DoneEvent(model=model)
         if not body.stream:
             return JSONResponse(completion(text, done, (), envelope))

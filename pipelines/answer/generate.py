@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pipelines.answer.admission import Admission
 from pipelines.answer.model_calls import Attempt, ModelCalls
 from pipelines.answer.model_directory import ModelDirectory, ModelRef
+from pipelines.answer.model_request import ModelRequest
+from pipelines.answer.spending import NO_SPENDING, Spending
 from pipelines.cost import PriceList
 from pipelines.domain import Message, Usage
 from pipelines.errors import Busy, DeadlineExceeded, ModelFailed, ModelUnavailable, RaglineError
@@ -27,17 +29,16 @@ CHARACTERS_PER_TOKEN = 4
 _TRY_NEXT = (ModelUnavailable, ModelFailed, Busy, DeadlineExceeded)
 """What another model may still answer. An unknown model is not among them: that is a mistake to be shown."""
 
-_AS_MODEL_LEAVES_IT = GenerateOptions()
-
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ServedProvider:
-    """A provider and how many calls it serves at once."""
+    """A provider, how many calls it serves at once, and the model it is set up with, if one is named."""
 
     provider: ChatProvider
     parallel: int
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +65,23 @@ class ModelRouter:
         served: Sequence[ServedProvider],
         *,
         default: str,
-        default_model: str = "",
         fallback: Sequence[str] = (),
         queue: int,
         patience: Patience,
         calls: ModelCalls,
         prices: PriceList,
+        spending: Spending = NO_SPENDING,
     ) -> None:
         self._providers: Mapping[str, ChatProvider] = {each.provider.name: each.provider for each in served}
         self._admissions = {
             each.provider.name: Admission(each.provider.name, parallel=each.parallel, queue=queue) for each in served
         }
-        self._directory = ModelDirectory(self._providers, default=default, default_model=default_model)
+        set_up = {each.provider.name: each.model for each in served}
+        self._directory = ModelDirectory(self._providers, default=default, set_up=set_up)
         self._fallback = tuple(fallback)
         self._patience = patience
         self._prices = prices
+        self._spending = spending
         self.calls = calls
 
     @property
@@ -100,12 +103,7 @@ class ModelRouter:
 
     async def stream(
         self,
-        model_id: str,
-        messages: Sequence[Message],
-        *,
-        options: GenerateOptions = _AS_MODEL_LEAVES_IT,
-        request_id: str = "",
-        fall_back: bool = True,
+        request: ModelRequest,
     ) -> AsyncGenerator[ChatDelta, None]:
         """Yield the model's text, then one `Finish` whose usage is always set.
 
@@ -118,14 +116,14 @@ class ModelRouter:
             ModelFailed: it failed, or broke off in the middle; after text has been yielded nothing else is tried.
         """
         started = time.perf_counter()
-        asked = await self._directory.resolve(model_id)
-        chain = [asked, *(await self._fallbacks(asked) if fall_back else ())]
+        asked = await self._directory.resolve(request.model)
+        chain = [asked, *(await self._fallbacks(asked) if request.fall_back else ())]
         first_failure: RaglineError | None = None
         for ref in chain:
             async with self._admissions[ref.provider].slot():
-                attempt = Attempt(request_id, asked=str(asked), model=str(ref), started=started)
+                attempt = Attempt(request.request_id, asked=str(asked), model=str(ref), started=started)
                 try:
-                    async with aclosing(self._recorded(ref, messages, options, attempt)) as deltas:
+                    async with aclosing(self._recorded(ref, request.messages, request.options, attempt)) as deltas:
                         async for delta in deltas:
                             yield delta
                     return
@@ -133,24 +131,18 @@ class ModelRouter:
                     if attempt.begun:
                         raise
                     first_failure = first_failure or error
-                    logger.warning("%s could not answer %s: %s", ref, request_id, error.code)
+                    logger.warning("%s could not answer %s: %s", ref, request.request_id, error.code)
         if first_failure:
             raise first_failure
 
     async def complete(
         self,
-        model_id: str,
-        messages: Sequence[Message],
-        *,
-        options: GenerateOptions = _AS_MODEL_LEAVES_IT,
-        request_id: str = "",
-        fall_back: bool = True,
+        request: ModelRequest,
     ) -> Completion:
         """The whole answer at once; raises as `stream` does."""
         pieces: list[str] = []
         finish = Finish()
-        deltas = self.stream(model_id, messages, options=options, request_id=request_id, fall_back=fall_back)
-        async with aclosing(deltas):
+        async with aclosing(self.stream(request)) as deltas:
             async for delta in deltas:
                 if isinstance(delta, TextDelta):
                     pieces.append(delta.text)

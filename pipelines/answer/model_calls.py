@@ -21,7 +21,8 @@ class ModelCall:
 
     `asked` is the model the caller meant, `model` the one that answered. `wait_ms` is the time before that one began:
     waiting in line and models that could not answer. `usage`, `cost_usd` and `model_ms` are None until the answer is
-    whole, and `error` is what ended it early.
+    whole, and `error` is what ended it early. `dropped_passages` were left out of the prompt to make it fit the model.
+    `cached`: no model was called, the kept answer of `model` was given again.
     """
 
     request_id: str
@@ -33,6 +34,8 @@ class ModelCall:
     usage: Usage | None = None
     cost_usd: float | None = None
     error: RaglineError | None = None
+    dropped_passages: int = 0
+    cached: bool = False
 
     @property
     def fallback(self) -> bool:

@@ -32,15 +32,18 @@ class ModelRef:
 class ModelDirectory:
     """Resolves model ids over the configured providers.
 
-    `default` is a provider's name or `auto` (the first provider, in the order given, that answers and has a model),
-    and `default_model` a model's name there, or empty for the first it has.
+    `default` is a provider's name or `auto` (the first provider, in the order given, that answers and has a model).
+    `set_up` names the model of a provider that is meant where only the provider is named; where it names none, the
+    first that the provider has.
     """
 
-    def __init__(self, providers: Mapping[str, ChatProvider], *, default: str, default_model: str = "") -> None:
+    def __init__(
+        self, providers: Mapping[str, ChatProvider], *, default: str, set_up: Mapping[str, str] | None = None
+    ) -> None:
         self._providers = providers
         self._default = default
-        self._default_model = default_model
-        self._chosen: tuple[float, ModelRef] | None = None
+        self._set_up = set_up or {}
+        self._chosen: dict[str, tuple[float, ModelRef]] = {}
         self._choosing = asyncio.Lock()
 
     async def resolve(self, model_id: str) -> ModelRef:
@@ -48,35 +51,36 @@ class ModelDirectory:
 
         Raises:
             UnknownModel: no provider of that name is configured.
-            ModelUnavailable: the default is to be found by looking and nobody has a model.
+            ModelUnavailable: the model is to be found by looking and nobody has one.
         """
-        if model_id in ("", DEFAULT):
-            return await self._resolve_default()
         provider, _, model = model_id.partition("/")
-        if provider not in self._providers or not model:
+        if model_id in ("", DEFAULT):
+            return await self._set_up_model(self._default)
+        if provider not in self._providers or model_id.endswith("/"):
             known = ", ".join(f"{name}/…" for name in self._providers)
             raise UnknownModel(f"There is no model {model_id!r}; use `default` or one of {known}.")
-        return ModelRef(provider, model)
+        return ModelRef(provider, model) if model else await self._set_up_model(provider)
 
     async def models(self) -> list[str]:
         """The ids of every model that can be asked now, `default` first; a provider that is down offers none."""
         offered = await asyncio.gather(*(self._models(name) for name in self._providers))
         return [DEFAULT, *(str(ref) for refs in offered for ref in refs)]
 
-    async def _resolve_default(self) -> ModelRef:
-        if self._default != AUTO and self._default_model:
-            return ModelRef(self._default, self._default_model)
+    async def _set_up_model(self, provider: str) -> ModelRef:
+        if provider != AUTO and self._set_up.get(provider):
+            return ModelRef(provider, self._set_up[provider])
         async with self._choosing:
-            if self._chosen is None or self._chosen[0] < time.monotonic() - _CHOICE_AGE_S:
-                self._chosen = (time.monotonic(), await self._choose())
-            return self._chosen[1]
+            chosen = self._chosen.get(provider)
+            if chosen is None or chosen[0] < time.monotonic() - _CHOICE_AGE_S:
+                chosen = self._chosen[provider] = (time.monotonic(), await self._choose(provider))
+            return chosen[1]
 
-    async def _choose(self) -> ModelRef:
-        candidates = list(self._providers) if self._default == AUTO else [self._default]
+    async def _choose(self, provider: str) -> ModelRef:
+        candidates = list(self._providers) if provider == AUTO else [provider]
         for name in candidates:
-            refs = await self._models(name)
-            for ref in refs:
-                if self._default_model in ("", ref.model):
+            wanted = self._set_up.get(name, "")
+            for ref in await self._models(name):
+                if wanted in ("", ref.model):
                     return ref
         raise ModelUnavailable(f"None of {', '.join(candidates)} has a model; start one or set LLM_PROVIDER.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.answer.model_names import QUOTES, title
 from pipelines.errors import UnknownModel
 
 DEFAULT_ID = "company-documents"
@@ -13,7 +14,10 @@ DEFAULT_NAME = "Company documents"
 
 @dataclass(frozen=True, slots=True)
 class ModelOffer:
-    """`company-documents` follows the settings; each further choice names its model after a colon."""
+    """`company-documents` follows the settings; each further choice names its provider or model after a colon.
+
+    `choices` are ids of the router: a provider's name for the model it is set up with, or `<provider>/<model>`.
+    """
 
     choices: tuple[str, ...] = ()
     default_id: str = DEFAULT_ID
@@ -23,7 +27,8 @@ class ModelOffer:
         names = {self.default_id: DEFAULT_NAME}
         for choice in self.choices:
             provider, _, model = choice.partition("/")
-            names[f"{self.default_id}:{choice}"] = f"{DEFAULT_NAME} - {provider.capitalize()} {model}".rstrip()
+            said = title(provider) if provider == QUOTES else f"{title(provider)} {model}".rstrip()
+            names[f"{self.default_id}:{choice}"] = f"{DEFAULT_NAME} - {said}"
         return [
             {"id": model_id, "object": "model", "created": 0, "owned_by": "ragline", "name": name}
             for model_id, name in names.items()

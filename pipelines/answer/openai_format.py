@@ -9,6 +9,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, Field
 
+from pipelines.answer.model_request import ModelRequest
 from pipelines.domain import Message, Usage
 from pipelines.errors import RaglineError
 from pipelines.providers.base import GenerateOptions
@@ -44,7 +45,8 @@ class StreamOptions(BaseModel):
 class ChatCompletionRequest(BaseModel):
     """What is read of a request; everything else a client sends is ignored.
 
-    `request_id` is not OpenAI's: the workflow sends it along so that the gateway finds this call's figures.
+    `request_id` and `fresh` are not OpenAI's: the workflow sends them along, so that the gateway finds this call's
+    figures and a reader who asks for another answer gets one.
     """
 
     model: str = "default"
@@ -54,11 +56,20 @@ class ChatCompletionRequest(BaseModel):
     temperature: float | None = Field(default=None, ge=0, le=2)
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
+    user: str = Field(default="", max_length=200)
     request_id: str = Field(default="", max_length=200)
+    fresh: bool = False
 
-    def options(self) -> GenerateOptions:
+    def request(self, request_id: str) -> ModelRequest:
         """What the caller asks of the model."""
-        return GenerateOptions(temperature=self.temperature, max_tokens=self.max_completion_tokens or self.max_tokens)
+        return ModelRequest(
+            model=self.model,
+            messages=tuple(message.to_message() for message in self.messages),
+            options=GenerateOptions(self.temperature, self.max_completion_tokens or self.max_tokens),
+            request_id=request_id,
+            user_id=self.user,
+            fresh=self.fresh,
+        )
 
 
 class ChunkLines:
@@ -80,7 +91,7 @@ class ChunkLines:
 
     def finish(self, reason: str) -> bytes:
         """The chunk that says why it ended."""
-        return self._choice + b'{},"finish_reason":' + orjson.dumps(reason) + b"}]}\n\n"
+        return self._choice + b'{},"finish_reason":' + orjson.dumps(_reason(reason)) + b"}]}\n\n"
 
     def usage(self, usage: Mapping[str, Any]) -> bytes:
         """The chunk with the tokens used, and whatever else goes with them."""
@@ -97,7 +108,7 @@ def completion_body(
         "object": "chat.completion",
         "created": int(time.time()),
         "model": model,
-        "choices": [{"index": 0, "message": message, "finish_reason": reason}],
+        "choices": [{"index": 0, "message": message, "finish_reason": _reason(reason)}],
         "usage": usage,
     }
 
@@ -119,3 +130,7 @@ def error_body(error: RaglineError) -> dict[str, Any]:
 def error_line(error: RaglineError) -> bytes:
     """The event that ends a stream that did not come out whole; no `[DONE]` follows it."""
     return b"data: " + orjson.dumps(error_body(error)) + b"\n\n"
+
+
+def _reason(reason: str) -> str:
+    return "content_filter" if reason == "filtered" else reason

@@ -47,12 +47,7 @@ def router_api(router: ModelRouter, authorize: Callable[..., Awaitable[None] | N
 
 async def _chunks(router: ModelRouter, body: ChatCompletionRequest) -> AsyncGenerator[bytes, None]:
     request_id = body.request_id or uuid.uuid4().hex
-    deltas = router.stream(
-        body.model,
-        [message.to_message() for message in body.messages],
-        options=body.options(),
-        request_id=request_id,
-    )
+    deltas = router.stream(body.request(request_id))
     lines: ChunkLines | None = None
     async with aclosing(coalesce(deltas, lambda: window_s(router.active))) as merged:
         async for delta in merged:
@@ -70,12 +65,7 @@ async def _chunks(router: ModelRouter, body: ChatCompletionRequest) -> AsyncGene
 
 async def _completion(router: ModelRouter, body: ChatCompletionRequest) -> dict[str, Any]:
     request_id = body.request_id or uuid.uuid4().hex
-    completion = await router.complete(
-        body.model,
-        [message.to_message() for message in body.messages],
-        options=body.options(),
-        request_id=request_id,
-    )
+    completion = await router.complete(body.request(request_id))
     model = await _answering(router, request_id, body.model)
     finish = completion.finish
     usage = usage_body(finish.usage) if finish.usage else None

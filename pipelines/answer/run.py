@@ -16,6 +16,7 @@ from typing import Any
 
 from pipelines.answer.cite import CitationFilter
 from pipelines.answer.model_calls import ModelCall, ModelCalls
+from pipelines.answer.model_names import spoken
 from pipelines.answer.sources import read_sources
 from pipelines.answer.workflow import (
     WorkflowClient,
@@ -48,13 +49,20 @@ SEARCHING = StatusEvent("Searching your documents")
 
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
-    """A question with what the gateway decided about it. `started` is `time.perf_counter()` at its arrival."""
+    """A question with what the gateway decided about it. `started` is `time.perf_counter()` at its arrival.
+
+    `fresh`: the reader has had an answer to it and asks for another. `provider` and `provider_model` are what `model`
+    means now, empty where nobody says.
+    """
 
     question: Question
     model: str
     request_id: str
     started: float
     limit: int | None = None
+    fresh: bool = False
+    provider: str = ""
+    provider_model: str = ""
 
     def body(self) -> dict[str, Any]:
         """What the workflow's webhook receives."""
@@ -65,8 +73,11 @@ class AnswerRequest:
             "history": [{"role": turn.role, "content": turn.content} for turn in self.question.history],
             "user": {"id": user.id, "groups": list(user.groups)},
             "limit": self.limit,
+            # For a workflow whose model nodes are n8n's own.
+            "provider": self.provider,
+            "provider_model": self.provider_model,
             # What the workflow's model node passes on to the model router as it is.
-            "ask": {"model": self.model, "request_id": self.request_id},
+            "ask": {"model": self.model, "request_id": self.request_id, "user": user.id, "fresh": self.fresh},
         }
 
 
@@ -140,10 +151,7 @@ class _Progress:
     def begin(self, call: ModelCall | None) -> list[AnswerEvent]:
         """What is said just before the first token: what was found, and who answers if not the one asked."""
         self._first_token = time.perf_counter()
-        if call and call.fallback:
-            notice = StatusEvent(f"{call.asked} did not answer, so {call.model} does", done=True)
-            return [self._found, notice]
-        return [self._found]
+        return [self._found, *(StatusEvent(notice, done=True) for notice in _notices(call))]
 
     def follow(self, event: WorkflowEvent) -> list[AnswerEvent]:
         """What the reader gets of one event of the workflow."""
@@ -178,7 +186,9 @@ class _Progress:
             elsewhere = (timings.gateway_ms, timings.retrieve_ms, call.wait_ms, call.model_ttft_ms)
             spent = sum(part or 0 for part in elsewhere)
             timings = replace(timings, workflow_ms=round(max(0.0, timings.ttft_ms - spent), 3))
-        return DoneEvent(model=call.model, usage=call.usage, cost_usd=call.cost_usd, timings=timings)
+        return DoneEvent(
+            model=call.model, usage=call.usage, cost_usd=call.cost_usd, cached=call.cached, timings=timings
+        )
 
     def _item(self, content: dict[str, Any]) -> list[AnswerEvent]:
         if "status" in content:
@@ -193,6 +203,25 @@ class _Progress:
 
     def _since(self, moment: float) -> float:
         return round((moment - self._request.started) * 1000, 3)
+
+
+def _notices(call: ModelCall | None) -> list[str]:
+    """What a reader should know of how the answer came about."""
+    if call is None:
+        return []
+    notices: list[str] = []
+    if call.cached:
+        notices.append("This question was asked before: the answer is the one given then")
+    if call.fallback:
+        notices.append(f"{_capitalised(spoken(call.asked))} did not answer: {spoken(call.model)} instead")
+    if call.dropped_passages:
+        dropped = f"{call.dropped_passages} {_plural(call.dropped_passages, 'passage')}"
+        notices.append(f"The model reads no more: the weakest {dropped} were left out")
+    return notices
+
+
+def _capitalised(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _tokens(text: str) -> list[AnswerEvent]:

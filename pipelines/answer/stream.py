@@ -167,6 +167,8 @@ def usage_of(done: DoneEvent) -> dict[str, Any]:
         usage = {**usage_body(done.usage), "estimated": done.usage.estimated}
     if done.cost_usd is not None:
         usage["cost_usd"] = done.cost_usd
+    if done.cached:
+        usage["cached"] = True
     timings = {name: value for name, value in asdict(done.timings).items() if value is not None}
     return {**usage, "answered_by": done.model, "timings": timings}
 

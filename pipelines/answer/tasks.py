@@ -13,9 +13,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from pipelines.answer.generate import ModelRouter
+from pipelines.answer.model_request import ModelRequest
 from pipelines.answer.words import STOP_WORDS, significant_words
 from pipelines.domain import Message
-from pipelines.errors import Busy, DeadlineExceeded, Unavailable
+from pipelines.errors import BudgetSpent, Busy, ContextTooLong, DeadlineExceeded, Unavailable
 
 RULE_PROVIDER = "extractive"
 TITLE_WORDS = 6
@@ -31,15 +32,22 @@ logger = logging.getLogger(__name__)
 
 
 async def run_task(
-    task: str, messages: Sequence[Message], router: ModelRouter, *, model_id: str = "default", request_id: str = ""
+    task: str,
+    messages: Sequence[Message],
+    router: ModelRouter,
+    *,
+    model_id: str = "default",
+    request_id: str = "",
+    user_id: str = "",
 ) -> str:
     """Answer one task, by the model where there is one, else by rule; raises `UnknownModel` for an unknown id."""
     ref = await router.resolve(model_id)
     if ref.provider == RULE_PROVIDER:
         return answer_by_rule(task, messages)
+    request = ModelRequest(str(ref), tuple(messages), request_id=request_id, user_id=user_id, fall_back=False)
     try:
-        return (await router.complete(str(ref), messages, request_id=request_id, fall_back=False)).text
-    except (Unavailable, Busy, DeadlineExceeded) as error:
+        return (await router.complete(request)).text
+    except (Unavailable, Busy, BudgetSpent, DeadlineExceeded, ContextTooLong) as error:
         logger.info("The task %s is answered by rule: %s", task, error.code)
         return answer_by_rule(task, messages)
 

@@ -1,7 +1,8 @@
 """What a chat model and an embedding model are to the rest of the product.
 
 An adapter owns its vendor's client, its wire format and the translation of its errors
-(`ModelUnavailable`, `ModelFailed`, `UnknownModel`, `Busy`, `DeadlineExceeded`). Nothing else imports a vendor.
+(`ModelUnavailable`, `ModelFailed`, `UnknownModel`, `Busy`, `DeadlineExceeded`, `ContextTooLong`). Nothing else imports
+a vendor.
 """
 
 from __future__ import annotations
@@ -36,9 +37,12 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The end of a model's text: why it ended, and what the provider says it used (None where it does not say)."""
+    """The end of a model's text: why it ended, and what the provider says it used (None where it does not say).
 
-    reason: Literal["stop", "length"] = "stop"
+    `filtered`: the provider withheld the text, or the rest of it.
+    """
+
+    reason: Literal["stop", "length", "filtered"] = "stop"
     usage: Usage | None = None
 
 
@@ -64,15 +68,25 @@ class ChatProvider(ABC):
             ModelUnavailable: no connection, or the provider says it is not ready.
             ModelFailed: it answered with an error, or broke off before its end.
             Busy: it is throttling; `retry_after` where it says so.
+            ContextTooLong: the messages are longer than what the model reads; nothing was yielded.
         """
 
     @abstractmethod
-    async def check(self) -> None:
-        """Return when the provider answers; raise `ModelUnavailable` with what to do when it does not."""
+    async def check(self, model: str = "") -> None:
+        """Return when the provider answers and, if a model is named, when that could be asked now.
+
+        Raises:
+            ModelUnavailable: the provider does not answer or refuses us; says what to do.
+            UnknownModel: it does not have the model; says how to get it.
+        """
 
     @abstractmethod
     async def models(self) -> Sequence[str]:
         """The model names it has now; raises as `check` does."""
+
+    async def context_tokens(self, model: str) -> int | None:
+        """The longest prompt and answer together that the model reads, in tokens; None where nobody says it."""
+        return None
 
     async def close(self) -> None:
         """Release connections."""

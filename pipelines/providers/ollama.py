@@ -62,8 +62,11 @@ class OllamaProvider(ChatProvider):
             raise translated(error, model, self._base_url) from error
         raise ModelFailed(f"Ollama broke off before the end of the answer of {model}.")
 
-    async def check(self) -> None:
-        await self._list()
+    async def check(self, model: str = "") -> None:
+        listed = await self._list()
+        names = {entry.model for entry in listed.models}
+        if model and not {model, f"{model}:latest"} & names:
+            raise _missing(model)
 
     async def models(self) -> Sequence[str]:
         listed = await self._list()
@@ -98,12 +101,16 @@ def _unreachable(base_url: str) -> ModelUnavailable:
 
 def _from_status(error: ResponseError, model: str) -> RaglineError:
     if error.status_code == 404:
-        return UnknownModel(f"Ollama does not have the model {model}; run `ollama pull {model}`.")
+        return _missing(model)
     if error.status_code in (429, 503):
         return Busy("Ollama is busy; try again in a moment.", retry_after=BUSY_RETRY_S)
     if error.status_code in (401, 403):
         return ModelUnavailable("Ollama refuses the key; set OLLAMA_API_KEY to one that may use this model.")
     return ModelFailed(f"Ollama failed to run {model}: {error.error.rstrip('.')}.")
+
+
+def _missing(model: str) -> UnknownModel:
+    return UnknownModel(f"Ollama does not have the model {model}; run `ollama pull {model}`.")
 
 
 def _options(options: GenerateOptions) -> dict[str, Any]:

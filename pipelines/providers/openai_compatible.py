@@ -61,8 +61,10 @@ class OpenAICompatibleProvider(ChatProvider):
             raise ModelFailed(f"The server at {self._base_url} broke off before the end of the answer of {model}.")
         yield Finish(reason="length" if finish == "length" else "stop", usage=usage)
 
-    async def check(self) -> None:
-        await self.models()
+    async def check(self, model: str = "") -> None:
+        names = await self.models()
+        if model and model not in names:
+            raise UnknownModel(f"The server at {self._base_url} does not have the model {model}.")
 
     async def models(self) -> Sequence[str]:
         try:

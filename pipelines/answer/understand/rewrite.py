@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 
 from pipelines.answer.generate import ModelRouter
+from pipelines.answer.model_request import ModelRequest
 from pipelines.answer.tasks import RULE_PROVIDER
 from pipelines.answer.understand.parts import parts_of
 from pipelines.answer.words import INTERROGATIVES, significant_words, stem, words
@@ -82,8 +83,14 @@ class Rewriter:
         if ref.provider == RULE_PROVIDER or not self._router.has_room(ref):
             return ""
         options = GenerateOptions(temperature=0.0, max_tokens=MAX_TOKENS)
-        messages = rewrite_messages(question)
-        return (await self._router.complete(str(ref), messages, options=options, fall_back=False)).text
+        request = ModelRequest(
+            str(ref),
+            tuple(rewrite_messages(question)),
+            options,
+            user_id=question.user.id,
+            fall_back=False,
+        )
+        return (await self._router.complete(request)).text
 
 
 def rewrite_messages(question: Question) -> list[Message]:

@@ -65,8 +65,9 @@ class ExtractiveProvider(ChatProvider):
         usage = await asyncio.to_thread(self._usage, messages, "".join(pieces))
         yield Finish(usage=usage)
 
-    async def check(self) -> None:
-        return None
+    async def check(self, model: str = "") -> None:
+        if model not in ("", MODEL):
+            raise UnknownModel(f"The only model of this provider is {MODEL}, not {model}.")
 
     async def models(self) -> Sequence[str]:
         return (MODEL,)

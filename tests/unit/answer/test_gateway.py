@@ -113,7 +113,8 @@ async def test_a_question_becomes_one_run_of_the_workflow_with_user_groups_and_h
     assert bodies[0]["question"] == "And c?"
     assert bodies[0]["history"] == turns[:2]
     assert bodies[0]["user"] == {"id": "u1", "groups": ["g1", "g2"]}
-    assert bodies[0]["ask"] == {"model": "default", "request_id": bodies[0]["request_id"]}
+    ask = {"model": "default", "request_id": bodies[0]["request_id"], "user": "u1", "fresh": False}
+    assert bodies[0]["ask"] == ask
 
 
 async def test_an_answer_that_is_not_streamed_comes_whole_with_its_figures(serve: Serve) -> None:
@@ -141,7 +142,7 @@ async def test_a_fallback_is_told_before_the_first_word(serve: Serve) -> None:
     async with serve(webhook) as bench:
         calls.append(bench.calls)
         text = (await bench.chat(stream=True)).text
-    assert "ollama/x did not answer, so extractive/quotes does" in text.split("Thirty")[0]
+    assert "Ollama (x) did not answer: quotes from your documents instead" in text.split("Thirty")[0]
 
 
 async def test_tasks_never_reach_the_workflow(serve: Serve) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from pipelines.answer.generate import ModelRouter, Patience, ServedProvider
 from pipelines.answer.model_calls import InProcessModelCalls, ModelCall
+from pipelines.answer.model_request import ModelRequest
 from pipelines.cost import Price, PriceList
 from pipelines.domain import Message, Usage
 from pipelines.errors import Busy, DeadlineExceeded, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
@@ -76,8 +77,13 @@ async def router(server: ModelServer) -> AsyncIterator[ModelRouter]:
     await router.close()
 
 
-async def _all(router: ModelRouter, model_id: str, **options: Any) -> list[ChatDelta]:
-    async with aclosing(router.stream(model_id, ASK, **options)) as deltas:
+def asking(model: str, **rest: Any) -> ModelRequest:
+    """The question, put to this model."""
+    return ModelRequest(model, tuple(ASK), **rest)
+
+
+async def _all(router: ModelRouter, model_id: str, **rest: Any) -> list[ChatDelta]:
+    async with aclosing(router.stream(asking(model_id, **rest))) as deltas:
         return [delta async for delta in deltas]
 
 
@@ -114,13 +120,13 @@ async def test_default_is_the_first_model_of_the_configured_provider(router: Mod
 
 
 async def test_a_whole_answer_can_be_had_at_once(router: ModelRouter) -> None:
-    completion = await router.complete(FAST, ASK)
+    completion = await router.complete(asking(FAST))
     assert completion.text == "According to the documents [1]"
     assert completion.finish.usage == Usage(6, 5)
 
 
 async def test_what_became_of_a_call_is_recorded_at_the_first_token_and_at_the_end(router: ModelRouter) -> None:
-    async with aclosing(router.stream("ollama/mock-ttft50-itl1-len5", ASK, request_id="r1")) as deltas:
+    async with aclosing(router.stream(asking("ollama/mock-ttft50-itl1-len5", request_id="r1"))) as deltas:
         await anext(deltas)
         begun = await _call(router, "r1")
         assert begun.model_ttft_ms is not None
@@ -187,7 +193,7 @@ async def test_nothing_else_is_tried_after_the_first_token(server: ModelServer) 
     router = build_router(server, fallback=("extractive/quotes",))
     seen: list[ChatDelta] = []
     with pytest.raises(ModelFailed):
-        async for delta in router.stream("ollama/mock-ttft0-itl1-len9-fail5", ASK, request_id="r1"):
+        async for delta in router.stream(asking("ollama/mock-ttft0-itl1-len9-fail5", request_id="r1")):
             seen.append(delta)
     assert _text(seen) == "According to the documents [1]"
     call = await _call(router, "r1")
@@ -214,7 +220,7 @@ async def test_the_first_failure_is_told_when_all_fail(server: ModelServer) -> N
 async def test_a_caller_can_do_without_the_fallback(server: ModelServer) -> None:
     router = build_router(server, fallback=("extractive/quotes",))
     with pytest.raises(ModelFailed):
-        await router.complete("ollama/mock-ttft0-itl0-len5-err", ASK, fall_back=False)
+        await router.complete(asking("ollama/mock-ttft0-itl0-len5-err", fall_back=False))
     await router.close()
 
 
@@ -227,7 +233,7 @@ async def test_the_model_never_sees_more_calls_than_it_serves_at_once(server: Mo
 
 async def test_a_full_queue_is_told_at_once_and_does_not_fall_back(server: ModelServer) -> None:
     router = build_router(server, parallel=1, queue=0, fallback=("extractive/quotes",))
-    async with aclosing(router.stream(SLOW, ASK)) as deltas:
+    async with aclosing(router.stream(asking(SLOW))) as deltas:
         await anext(deltas)
         with pytest.raises(Busy) as refused:
             await _all(router, FAST)

@@ -26,7 +26,7 @@ class Having(ChatProvider):
     ) -> AsyncGenerator[ChatDelta, None]:
         raise NotImplementedError
 
-    async def check(self) -> None:
+    async def check(self, model: str = "") -> None:
         await self.models()
 
     async def models(self) -> Sequence[str]:
@@ -37,7 +37,9 @@ class Having(ChatProvider):
 
 
 async def _default(*providers: tuple[str, Having], default: str, default_model: str = "") -> str:
-    return str(await ModelDirectory(dict(providers), default=default, default_model=default_model).resolve("default"))
+    set_up = {"ollama" if default == "auto" else default: default_model}
+    directory = ModelDirectory(dict(providers), default=default, set_up=set_up)
+    return str(await directory.resolve("default"))
 
 
 async def test_a_full_id_is_taken_as_it_is_and_not_looked_up() -> None:
@@ -47,10 +49,17 @@ async def test_a_full_id_is_taken_as_it_is_and_not_looked_up() -> None:
     assert ollama.looked == 0
 
 
-@pytest.mark.parametrize("model_id", ["gpt-4", "nobody/model", "ollama/", "ollama"])
+@pytest.mark.parametrize("model_id", ["gpt-4", "nobody/model", "ollama/"])
 async def test_an_id_nobody_serves_is_unknown(model_id: str) -> None:
     with pytest.raises(UnknownModel, match="default"):
         await ModelDirectory({"ollama": Having("a")}, default="ollama").resolve(model_id)
+
+
+async def test_a_provider_alone_means_the_model_it_is_set_up_with() -> None:
+    providers = {"ollama": Having("a"), "bedrock": Having("n")}
+    directory = ModelDirectory(providers, default="ollama", set_up={"bedrock": "us.n"})
+    assert str(await directory.resolve("bedrock")) == "bedrock/us.n"
+    assert str(await directory.resolve("ollama")) == "ollama/a"
 
 
 async def test_the_default_follows_the_settings() -> None:

@@ -7,7 +7,7 @@ import pytest
 from pipelines.answer.offer import ModelOffer
 from pipelines.errors import UnknownModel
 
-OFFER = ModelOffer(choices=("ollama/llama3.2:1b", "extractive/quotes"))
+OFFER = ModelOffer(choices=("bedrock", "ollama/llama3.2:1b", "extractive/quotes"))
 
 
 def test_the_default_follows_the_settings() -> None:
@@ -16,14 +16,16 @@ def test_the_default_follows_the_settings() -> None:
 
 def test_a_choice_names_its_model() -> None:
     assert OFFER.resolve("company-documents:ollama/llama3.2:1b") == "ollama/llama3.2:1b"
+    assert OFFER.resolve("company-documents:bedrock") == "bedrock"
 
 
 def test_every_listed_model_can_be_asked_and_is_named_for_people() -> None:
     listed = OFFER.listing()
     assert [entry["name"] for entry in listed] == [
         "Company documents",
+        "Company documents - Bedrock",
         "Company documents - Ollama llama3.2:1b",
-        "Company documents - Extractive quotes",
+        "Company documents - Quotes",
     ]
     assert all(OFFER.resolve(entry["id"]) for entry in listed)
 

@@ -11,6 +11,7 @@ from contextlib import aclosing
 import pytest
 
 from pipelines.answer.generate import ModelRouter
+from pipelines.answer.model_request import ModelRequest
 from pipelines.answer.understand import understand
 from pipelines.answer.understand.rewrite import MAX_CHARACTERS, MAX_TOKENS, Rewriter, rewrite_messages
 from pipelines.domain import Message, Question, User
@@ -109,7 +110,7 @@ async def test_the_last_slot_of_a_busy_provider_is_left_to_answers(
     server: ModelServer, parallel: int, asked: bool
 ) -> None:
     router = build_router(server, parallel=parallel)
-    async with aclosing(router.stream(SLOW, ASK)) as answer:
+    async with aclosing(router.stream(ModelRequest(SLOW, tuple(ASK)))) as answer:
         await anext(answer)
         assert (await _rewritten(router, saying(GOOD)) is not None) == asked
     await router.close()
