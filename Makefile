@@ -21,7 +21,7 @@ INSTALL := $(UV) pip install --quiet --python $(ENV)/bin/python --no-deps
 IF_INSTALLED = @test -x $(RAGLINE) || { echo "Nothing is installed here yet, so nothing is running."; exit 0; };
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs demo test lint fix bench bench-ingest bench-retrieval lock clean python
+.PHONY: help up down status logs demo test lint fix bench bench-ingest bench-retrieval bench-router lock clean python
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-15s %s\n", $$1, $$2 }'
@@ -65,6 +65,9 @@ bench-ingest: $(ENV)/.dev ## ingestion stage by stage beside its limits, and whe
 bench-retrieval: $(ENV)/.dev ## how fast passages are found, in how much memory, and beside Open WebUI's own retrieval
 	@$(ENV)/bin/python -m tests.bench.retrieval --state-dir $(STATE_DIR)
 
+bench-router: $(ENV)/.dev $(STATE_DIR)/env/litellm/.ready ## what the model router adds to a model, beside LiteLLM's proxy
+	@$(ENV)/bin/python -m tests.bench.router --state-dir $(STATE_DIR)
+
 clean: down ## remove what was installed; documents, chats and workflows stay
 	@rm -rf $(STATE_DIR)/env $(STATE_DIR)/models .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
@@ -77,6 +80,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 lock: $(STATE_DIR)/env/uv/.ready ## resolve the locked requirements anew; newest versions: make lock UPGRADE=--upgrade
 	@$(COMPILE) requirements/uv.in -o requirements/uv.txt
 	@$(COMPILE) requirements/open-webui.in -o requirements/open-webui.txt
+	@$(COMPILE) requirements/litellm.in -o requirements/litellm.txt
 	@$(COMPILE) pyproject.toml --all-extras -o requirements/dev.txt
 	@$(COMPILE) pyproject.toml --extra native --extra models --extra build -c requirements/dev.txt -o requirements/native.txt
 	@$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/pipelines.txt
@@ -101,6 +105,12 @@ $(ENV)/.native: requirements/native.txt pyproject.toml $(STATE_DIR)/env/uv/.read
 	@umask 022 && $(UV) venv --quiet --allow-existing --python $(STATE_DIR)/env/uv/bin/python $(ENV)
 	@umask 022 && $(INSTALL) --require-hashes -r $<
 	@umask 022 && $(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+$(STATE_DIR)/env/litellm/.ready: requirements/litellm.txt $(STATE_DIR)/env/uv/.ready
+	@echo "Installing LiteLLM, to measure beside"
+	@umask 022 && $(UV) venv --quiet --allow-existing --python $(STATE_DIR)/env/uv/bin/python $(@D)
+	@umask 022 && $(UV) pip install --quiet --python $(@D)/bin/python --no-deps --require-hashes -r $<
 	@touch $@
 
 $(ENV)/.dev: requirements/dev.txt $(ENV)/.native

@@ -24,7 +24,7 @@ INTERNAL_KEY_HEADER = "x-ragline-key"
 def create_app(services: Services) -> FastAPI:
     """Put the routes over `services`; nothing connects here."""
     documents = services.documents
-    authorize = _internal(services.settings.internal_api_key.get_secret_value())
+    authorize = internal_key(services.settings.internal_api_key.get_secret_value())
     app = FastAPI(title="Ragline pipelines", version=__version__, docs_url=None, redoc_url=None)
     app.include_router(gateway_api(services.gateway))
     app.include_router(retrieve_api(services.retriever, authorize, services.gateway.limits))
@@ -38,7 +38,9 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
-def _internal(key: str) -> Callable[[Request], None]:
+def internal_key(key: str) -> Callable[[Request], None]:
+    """A check that raises `Unauthorized` for a caller who does not show this key."""
+
     def authorize(request: Request) -> None:
         given = request.headers.get(INTERNAL_KEY_HEADER, "")
         if not given:

@@ -23,7 +23,7 @@ def requirement_lines(path: Path) -> list[str]:
 
 
 def test_there_is_a_lock_for_each_environment() -> None:
-    assert [path.stem for path in LOCKED] == ["dev", "native", "open-webui", "pipelines", "torch", "uv"]
+    assert [path.stem for path in LOCKED] == ["dev", "litellm", "native", "open-webui", "pipelines", "torch", "uv"]
 
 
 @pytest.mark.parametrize("path", LOCKED, ids=lambda path: path.stem)
