@@ -10,10 +10,12 @@ import argparse
 import asyncio
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import psutil
 from rich.console import Console
@@ -27,6 +29,7 @@ LADDER = {1: 20, 8: 64, 50: 200}
 """Readers at once, and how many answers they ask for together."""
 
 WARM_UP = 250
+_NUMBERS = count(1)
 
 console = Console(width=110)
 
@@ -60,12 +63,20 @@ def _arguments() -> argparse.Namespace:
 def _targets(stack: Stack, token: str) -> list[Target]:
     assert stack.settings.client_api_key is not None
     key = stack.settings.client_api_key.get_secret_value()
-    turns = [{"role": "user", "content": QUESTION}]
+
+    def asking(model: str) -> Callable[[int], dict[str, Any]]:
+        # Each question is another one, by a word that changes nothing: the same twice would be answered once.
+        def body(_: int) -> dict[str, Any]:
+            content = f"{QUESTION} {next(_NUMBERS)}"
+            return {"model": model, "messages": [{"role": "user", "content": content}], "stream": True}
+
+        return body
+
     return [
         Target(
             name="model alone",
             url=f"{stack.models_url}/api/chat",
-            body={"model": FAST, "messages": turns},
+            body=asking(FAST),
             headers={},
             first_token=lambda line: b'"content":"' in line and b'"content":""' not in line,
             last=lambda line: b'"done":true' in line,
@@ -73,7 +84,7 @@ def _targets(stack: Stack, token: str) -> list[Target]:
         Target(
             name="gateway + n8n",
             url=f"{stack.settings.pipelines_url}/v1/chat/completions",
-            body={"model": MODEL, "messages": turns, "stream": True},
+            body=asking(MODEL),
             headers={"Authorization": f"Bearer {key}"},
             first_token=_has_text,
             last=_is_done,
@@ -81,7 +92,7 @@ def _targets(stack: Stack, token: str) -> list[Target]:
         Target(
             name="through Open WebUI",
             url=f"{stack.settings.open_webui_url}/api/chat/completions",
-            body={"model": MODEL, "messages": turns, "stream": True},
+            body=asking(MODEL),
             headers={"Authorization": f"Bearer {token}"},
             first_token=_has_text,
             last=_is_done,

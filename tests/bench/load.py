@@ -19,11 +19,14 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One way to ask. `first_token` tells from a line whether the text has begun, `last` whether it is whole."""
+    """One way to ask. `first_token` tells from a line whether the text has begun, `last` whether it is whole.
+
+    `body` is made for each question by its number: a question asked twice may be answered from a cache.
+    """
 
     name: str
     url: str
-    body: dict[str, Any]
+    body: Callable[[int], dict[str, Any]]
     headers: Mapping[str, str]
     first_token: Callable[[bytes], bool]
     last: Callable[[bytes], bool]
@@ -52,9 +55,9 @@ async def load(target: Target, *, readers: int, answers: int) -> Measured:
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=120)) as session:
 
         async def reader() -> None:
-            for _ in todo:
+            for number in todo:
                 try:
-                    ttfts.append(await _ask(session, target))
+                    ttfts.append(await _ask(session, target, number))
                 except (aiohttp.ClientError, TimeoutError, _Broken) as error:
                     reasons.append(f"{type(error).__name__}: {error}"[:200])
 
@@ -78,11 +81,11 @@ class _Broken(Exception):
     """An answer that did not come out whole."""
 
 
-async def _ask(session: aiohttp.ClientSession, target: Target) -> float:
+async def _ask(session: aiohttp.ClientSession, target: Target, number: int) -> float:
     started = time.perf_counter()
     first = 0.0
     whole = False
-    data = orjson.dumps(target.body)
+    data = orjson.dumps(target.body(number))
     headers = {"Content-Type": "application/json", **target.headers}
     async with session.post(target.url, data=data, headers=headers) as response:
         if response.status != 200:

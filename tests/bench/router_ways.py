@@ -52,15 +52,16 @@ class Way:
         """The way as the load generator asks it, with the prompt of an ordinary question."""
         prompt = "\n".join(f"Passage {number}: {'the handbook says what is paid ' * 12}" for number in range(1, 7))
         messages = [{"role": "system", "content": "Answer from the passages."}, {"role": "user", "content": prompt}]
+        body = {
+            "model": self.prefix + model,
+            "messages": messages,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
         return Target(
             name=self.name,
             url=self.url,
-            body={
-                "model": self.prefix + model,
-                "messages": messages,
-                "stream": True,
-                "stream_options": {"include_usage": True},
-            },
+            body=lambda _: body,
             headers={"Authorization": f"Bearer {KEY}"},
             first_token=_has_text,
             last=lambda line: line.startswith(b"data: [DONE]"),

@@ -76,7 +76,7 @@ def test_what_a_process_has_taken_is_read_from_it() -> None:
 
 def test_every_way_is_asked_the_same() -> None:
     bodies = [
-        Way(name, "http://here", None, prefix).target("m").body for name, prefix in ((ALONE, ""), (OURS, "openai/"))
+        Way(name, "http://here", None, prefix).target("m").body(1) for name, prefix in ((ALONE, ""), (OURS, "openai/"))
     ]
     assert [body.pop("model") for body in bodies] == ["m", "openai/m"]
     assert bodies[0] == bodies[1]
