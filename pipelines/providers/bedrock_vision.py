@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from io import BytesIO
 from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from PIL import Image
 from pipelines.errors import ModelFailed, RaglineError
 from pipelines.providers.base import VisionProvider
 from pipelines.providers.bedrock_errors import BedrockCall
+from pipelines.providers.bedrock_models import needed_arns
 from pipelines.providers.page_prompt import MAX_TOKENS, PROMPT, endless, page_text
 from pipelines.stores.aws import AWS_ERRORS, NO_CREDENTIALS
 
@@ -26,9 +26,6 @@ MAX_IMAGE_BYTES = 3_750_000
 
 _UNFIT = ("model identifier", "on-demand throughput", "support the image")
 """What Bedrock calls invalid about the model, rather than about the page."""
-
-_PROFILE = re.compile(r"(?:global|us|us-gov|eu|apac|jp|au|ca|sa|me|af|il)\.(?P<model>[^.]+\..+)")
-"""An inference profile is named by where it runs and the model it runs."""
 
 
 class BedrockVision(VisionProvider):
@@ -103,28 +100,17 @@ class BedrockVision(VisionProvider):
     def _translated(self, error: Exception) -> RaglineError:
         if isinstance(error, NO_CREDENTIALS):
             self._opened = None  # the client would never look for credentials again
+        partition = self._opened.meta.partition if self._opened else "aws"
+        resources = needed_arns(self._model, region=self._region, partition=partition)
         return BedrockCall(
             model=self._model,
             job="read pages",
             piece="a page",
             region=self._region,
             timeout_s=self._timeout_s,
-            allow=f"bedrock:InvokeModel on {' and '.join(self._resources())}",
+            allow=f"bedrock:InvokeModel on {' and '.join(resources)}",
             unfit=_UNFIT,
         ).error(error)
-
-    def _resources(self) -> list[str]:
-        """The ARNs that a role needs for this model: a profile's own, and its model's in every region it may run in."""
-        if self._model.startswith("arn:"):
-            return [self._model]
-        partition = self._opened.meta.partition if self._opened else "aws"
-        profile = _PROFILE.fullmatch(self._model)
-        if profile is None:
-            return [f"arn:{partition}:bedrock:{self._region}::foundation-model/{self._model}"]
-        return [
-            f"arn:{partition}:bedrock:{self._region}:*:inference-profile/{self._model}",
-            f"arn:{partition}:bedrock:*::foundation-model/{profile['model']}",
-        ]
 
 
 def _within_limit(image: bytes) -> tuple[bytes, ImageFormatType]:
