@@ -20,13 +20,13 @@ from moto.server import ThreadedMotoServer
 
 from pipelines.stores.s3 import s3_client
 from pipelines.stores.sqs import sqs_client
+from tests.fakes.aws_wire import ACCOUNT
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
     from types_boto3_sqs.client import SQSClient
 
 REGION: Final = "eu-central-1"
-ACCOUNT = "123456789012"
 
 
 class AwsServer:

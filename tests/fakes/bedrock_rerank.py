@@ -15,7 +15,9 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from tests.fakes.bedrock import UNKNOWN_MODEL, Refusal, check_signature, error_headers, json_response, running
+from tests.fakes.aws_signature import Keys, check_signature
+from tests.fakes.aws_wire import Refusal, application, json_response, running
+from tests.fakes.bedrock_refusals import UNKNOWN_MODEL
 
 MODELS = ("amazon.rerank-v1:0", "cohere.rerank-v3-5:0")
 _ARN = re.compile(r"arn:aws:bedrock:[a-z0-9-]+::foundation-model/(?P<model>.+)")
@@ -30,6 +32,7 @@ class RerankServer:
     """
 
     url: str = ""
+    keys: Keys = field(default_factory=Keys)
     refusal: Refusal | None = None
     page: int = 1000
     delay_s: float = 0.0
@@ -37,16 +40,17 @@ class RerankServer:
     requests: list[dict[str, Any]] = field(default_factory=list)
 
     def app(self) -> web.Application:
-        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app = application()
         app.router.add_post("/rerank", self._rerank)
         return app
 
     async def _rerank(self, request: web.Request) -> web.Response:
-        body = orjson.loads(await request.read())
+        raw = await request.read()
+        body = orjson.loads(raw)
         self.requests.append(body)
-        refusal = check_signature(request) or self.refusal or _check(body)
+        refusal = check_signature(request, raw, self.keys) or self.refusal or _check(body)
         if refusal:
-            return json_response({"message": refusal.message}, refusal.status, error_headers(refusal))
+            return refusal.response()
         await asyncio.sleep(self.delay_s)
         return json_response(self._answer(body))
 
