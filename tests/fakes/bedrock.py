@@ -22,15 +22,15 @@ from tests.fakes.bedrock_refusals import MODEL_ERROR, THROTTLED, UNKNOWN_MODEL
 from tests.models.pages import text_on
 
 __all__ = [
-    "BedrockServer",
     "DENIED",
     "EXPIRED",
     "MODEL_ERROR",
     "MODEL_TIMEOUT",
     "REGION",
-    "Refusal",
     "THROTTLED",
     "UNKNOWN_MODEL",
+    "BedrockServer",
+    "Refusal",
     "running_bedrock",
 ]
 
