@@ -27,13 +27,7 @@ CONNECT_TIMEOUT_S = 10
 
 def open_database(url: str, *, connections: int) -> Database:
     """Migrate the schema, and return a pool of at most `connections`; raises `SetupFailed` with what to do."""
-    try:
-        with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S, autocommit=True) as connection:
-            migrate(connection)
-    except psycopg.OperationalError as error:
-        raise SetupFailed(
-            f"The registry's PostgreSQL cannot be used; check REGISTRY_URL: {_first_line(error)}"
-        ) from error
+    migrate_database(url)
     return ConnectionPool(
         url,
         connection_class=Connection[Row],
@@ -45,6 +39,17 @@ def open_database(url: str, *, connections: int) -> Database:
         check=ConnectionPool.check_connection,
         open=True,
     )
+
+
+def migrate_database(url: str) -> None:
+    """Apply the migrations that the database lacks; raises `SetupFailed` with what to do."""
+    try:
+        with psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_S, autocommit=True) as connection:
+            migrate(connection)
+    except psycopg.OperationalError as error:
+        raise SetupFailed(
+            f"The registry's PostgreSQL cannot be used; check REGISTRY_URL: {first_line(error)}"
+        ) from error
 
 
 def migrate(connection: Connection[tuple[object, ...]]) -> list[str]:
@@ -82,11 +87,12 @@ def translated() -> Iterator[None]:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, errors.InternalError) as error:
         raise StoreUnavailable(
-            f"The registry's PostgreSQL does not answer: {_first_line(error)}", retry_after=5
+            f"The registry's PostgreSQL does not answer: {first_line(error)}", retry_after=5
         ) from error
     except psycopg.DataError as error:
-        raise InvalidRequest(f"That cannot be kept in the registry: {_first_line(error)}.") from error
+        raise InvalidRequest(f"That cannot be kept in the registry: {first_line(error)}.") from error
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What went wrong, without PostgreSQL's further lines."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
