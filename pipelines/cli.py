@@ -17,7 +17,7 @@ from pipelines.errors import RaglineError, SetupFailed
 from pipelines.evaluate_commands import app as evaluate_app
 from pipelines.provision.n8n import fetch_workflow
 from pipelines.provision.normalise import as_text, normalise
-from pipelines.provision.run import n8n_target
+from pipelines.provision.run import fingerprint, n8n_target
 from pipelines.provision.run import provision as provision_stack
 from pipelines.settings import Settings, StackSettings
 
@@ -132,7 +132,7 @@ def _bring_up() -> StackSettings:
     def provision() -> None:
         provision_stack(settings)
 
-    start(settings, console, provision=provision)
+    start(settings, console, provision=provision, fingerprint=fingerprint(settings))
     return settings
 
 

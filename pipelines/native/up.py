@@ -26,10 +26,11 @@ from pipelines.settings import StackSettings, inherited_environment
 RUNNING = frozenset({"STARTING", "RUNNING"})
 
 
-def up(settings: StackSettings, console: Console, *, provision: Callable[[], None]) -> None:
+def up(settings: StackSettings, console: Console, *, provision: Callable[[], None], fingerprint: str = "") -> None:
     """Bring the stack up and print where it is.
 
-    `provision` is called once the parts are healthy, unless nothing was started since it last succeeded.
+    `provision` is called once the parts are healthy, unless it succeeded with the same `fingerprint` before and nothing
+    was started since.
 
     Raises:
         SetupFailed: something is in the way; says what to do. What runs by then stays up for another try.
@@ -40,11 +41,11 @@ def up(settings: StackSettings, console: Console, *, provision: Callable[[], Non
         layout.prepare()
         with _alone(layout), Steps(console) as steps:
             started = _Stack(settings, layout, steps).bring_up()
-            if started or not provisioned.exists():
+            if started or not provisioned.exists() or provisioned.read_text(encoding="utf-8") != fingerprint:
                 provisioned.unlink(missing_ok=True)
                 with steps.step("Setting up n8n and Open WebUI"):
                     provision()
-                provisioned.touch()
+                provisioned.write_text(fingerprint, encoding="utf-8")
     _announce(settings, console, already=not started)
 
 

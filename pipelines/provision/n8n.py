@@ -10,25 +10,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import httpx
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from pipelines.answer.workflow import StreamParser
 from pipelines.errors import SetupFailed, Unavailable
+from pipelines.provision.n8n_credentials import wanted_credentials
+from pipelines.provision.n8n_target import N8nTarget
 
 SERVICE_ORIGIN = "http://pipelines:8000"
 """How the files in `workflows/` call pipelines; replaced by where it is in this deployment."""
 
-WEBHOOK_CREDENTIAL = "Ragline webhook key"
-INTERNAL_CREDENTIAL = "Ragline internal key"
-ROUTER_CREDENTIAL = "Ragline model router"
-FORM_CREDENTIAL = "Ragline upload form"
-FORM_USER = "documents"
 VERSION_PREFIX = "Ragline "
 BESIDE_SUFFIX = " (shipped with Ragline)"
 API_KEY_LABEL = "Ragline"
@@ -48,20 +45,6 @@ API_KEY_SCOPES = (
 )
 
 Outcome = Literal["created", "updated", "unchanged", "kept your edited version", "kept yours, newer put beside it"]
-
-
-@dataclass(frozen=True, slots=True)
-class N8nTarget:
-    """Where n8n is and what it must know."""
-
-    url: str
-    owner_email: str
-    owner_password: str
-    api_key_file: Path
-    pipelines_url: str
-    webhook_key: str
-    internal_key: str
-    form_password: str
 
 
 def provision_n8n(target: N8nTarget, workflows: list[Path]) -> dict[str, Outcome]:
@@ -84,7 +67,8 @@ def try_workflow(target: N8nTarget, path: str) -> None:
 
     It proves the way through n8n, and the first reader does not wait while n8n loads its nodes (2 s).
     """
-    body = {"question": "Ready?", "ask": {"model": "extractive/quotes", "request_id": "trial"}}
+    quotes = {"provider": "extractive", "provider_model": "quotes"}
+    body = {"question": "Ready?", **quotes, "ask": {"model": "extractive/quotes", "request_id": uuid4().hex}}
     parser = StreamParser()
     try:
         with (
@@ -144,18 +128,9 @@ def _write_secret(path: Path, secret: str) -> None:
 
 
 def _credentials(target: N8nTarget, api: httpx.Client) -> dict[str, str]:
-    wanted: dict[str, tuple[str, dict[str, Any]]] = {
-        WEBHOOK_CREDENTIAL: ("httpHeaderAuth", {"name": "X-Ragline-Key", "value": target.webhook_key}),
-        INTERNAL_CREDENTIAL: ("httpHeaderAuth", {"name": "X-Ragline-Key", "value": target.internal_key}),
-        ROUTER_CREDENTIAL: (
-            "openAiApi",
-            {"apiKey": target.internal_key, "url": f"{target.pipelines_url}/llm/v1", "header": False},
-        ),
-        FORM_CREDENTIAL: ("httpBasicAuth", {"user": FORM_USER, "password": target.form_password}),
-    }
     present = {entry["name"]: entry["id"] for entry in _pages(api, "/credentials")}
     ids: dict[str, str] = {}
-    for name, (kind, data) in wanted.items():
+    for name, (kind, data) in wanted_credentials(target).items():
         body = {"name": name, "type": kind, "data": data}
         if name in present:
             response = api.patch(f"/credentials/{present[name]}", json=body)

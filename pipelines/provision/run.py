@@ -5,11 +5,24 @@ The same code runs natively, in compose and on ECS, at every start; where nothin
 
 from __future__ import annotations
 
+import hmac
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
 from pipelines.answer.offer import DEFAULT_ID
 from pipelines.errors import SetupFailed
-from pipelines.provision.n8n import N8nTarget, Outcome, provision_n8n, try_workflow
+from pipelines.provision.aws_access import AwsAccess, static_aws_access
+from pipelines.provision.n8n import Outcome, provision_n8n, try_workflow
+from pipelines.provision.n8n_target import N8nTarget
 from pipelines.provision.open_webui import OpenWebUI, provision_open_webui
 from pipelines.settings import StackSettings
+
+logger = logging.getLogger(__name__)
+
+NATIVE_WORKFLOW = "answer-question-native-models"
+"""The webhook path of the workflow whose model nodes are n8n's own."""
 
 
 def provision(settings: StackSettings) -> dict[str, Outcome]:
@@ -18,15 +31,28 @@ def provision(settings: StackSettings) -> dict[str, Outcome]:
     Raises:
         SetupFailed: one of them refused or does not answer; says what to do.
     """
-    workflows = sorted(path for path in settings.workflows_dir.glob("*.json") if not path.name.startswith("package"))
-    if not workflows:
-        raise SetupFailed(f"There are no workflows in {settings.workflows_dir}; set WORKFLOWS_DIR.")
+    workflows = _workflows(settings)
     target = n8n_target(settings)
+    if target.aws.lacking:
+        logger.warning(target.aws.lacking)
     outcomes = provision_n8n(target, workflows)
     try_workflow(target, settings.workflow_path)
     with open_webui_admin(settings) as open_webui:
         provision_open_webui(open_webui, DEFAULT_ID)
     return outcomes
+
+
+def fingerprint(settings: StackSettings) -> str:
+    """A digest of what `provision` puts into n8n: another one means that it has to be done again.
+
+    It is keyed, so that it can be kept beside the stack without telling anything of the secrets in it.
+    """
+    digest = hmac.new(settings.n8n_encryption_key.get_secret_value().encode(), digestmod="sha256")
+    target = n8n_target(settings)
+    digest.update(json.dumps([asdict(target), settings.workflow_path], default=str, sort_keys=True).encode())
+    for path in _workflows(settings):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def n8n_target(settings: StackSettings) -> N8nTarget:
@@ -40,6 +66,8 @@ def n8n_target(settings: StackSettings) -> N8nTarget:
         webhook_key=settings.webhook_api_key.get_secret_value(),
         internal_key=settings.internal_api_key.get_secret_value(),
         form_password=settings.upload_form_password.get_secret_value(),
+        ollama_url=settings.ollama_base_url,
+        aws=_aws(settings),
     )
 
 
@@ -50,3 +78,17 @@ def open_webui_admin(settings: StackSettings) -> OpenWebUI:
         email=settings.open_webui_admin_email,
         password=settings.open_webui_admin_password.get_secret_value(),
     )
+
+
+def _workflows(settings: StackSettings) -> list[Path]:
+    workflows = sorted(path for path in settings.workflows_dir.glob("*.json") if not path.name.startswith("package"))
+    if not workflows:
+        raise SetupFailed(f"There are no workflows in {settings.workflows_dir}; set WORKFLOWS_DIR.")
+    return workflows
+
+
+def _aws(settings: StackSettings) -> AwsAccess:
+    # A key is copied into n8n only where n8n calls Bedrock itself: people who edit workflows can use it there.
+    if settings.workflow_path == NATIVE_WORKFLOW and "bedrock" in settings.model_providers():
+        return static_aws_access(settings.aws_region)
+    return AwsAccess()

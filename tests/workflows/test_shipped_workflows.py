@@ -12,8 +12,17 @@ import pytest
 from pipelines.answer.prompt import SYSTEM
 from pipelines.answer.workflow import EVENT_NODE_PREFIX
 from pipelines.native.n8n import EXCLUDED_NODES
-from pipelines.provision.n8n import FORM_CREDENTIAL, INTERNAL_CREDENTIAL, ROUTER_CREDENTIAL, WEBHOOK_CREDENTIAL
+from pipelines.provision.n8n_credentials import (
+    AWS_CREDENTIAL,
+    FORM_CREDENTIAL,
+    INTERNAL_CREDENTIAL,
+    OLLAMA_CREDENTIAL,
+    ROUTER_CREDENTIAL,
+    WEBHOOK_CREDENTIAL,
+)
 from pipelines.provision.normalise import as_text, normalise
+from pipelines.provision.run import NATIVE_WORKFLOW
+from pipelines.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "workflows"
 WORKFLOWS = sorted(path for path in FOLDER.glob("*.json") if not path.name.startswith("package"))
@@ -25,12 +34,19 @@ VERSIONS: dict[str, set[float]] = {
     "n8n-nodes-base.respondToWebhook": {1.5},  # the first that streams
     "@n8n/n8n-nodes-langchain.agent": {3, 3.1},  # 2.x holds the whole answer back
     "@n8n/n8n-nodes-langchain.lmChatOpenAi": {1.3},
+    "@n8n/n8n-nodes-langchain.modelSelector": {1},
+    "@n8n/n8n-nodes-langchain.lmChatOllama": {1},
+    "@n8n/n8n-nodes-langchain.lmChatAwsBedrock": {1.2},
     "n8n-nodes-base.formTrigger": {2.6},
     "n8n-nodes-base.form": {2.5},  # the page that ends a form of 2.5 and later
     "n8n-nodes-base.splitOut": {1},
     "n8n-nodes-base.scheduleTrigger": {1.3},
 }
-CREDENTIALS = {WEBHOOK_CREDENTIAL, INTERNAL_CREDENTIAL, ROUTER_CREDENTIAL, FORM_CREDENTIAL}
+CREDENTIALS = {
+    *(WEBHOOK_CREDENTIAL, INTERNAL_CREDENTIAL, ROUTER_CREDENTIAL),
+    *(FORM_CREDENTIAL, OLLAMA_CREDENTIAL, AWS_CREDENTIAL),
+}
+ANSWERING = ("answer-question", NATIVE_WORKFLOW)
 SECRET = re.compile(r"(?i)bearer\s|eyJ[\w-]{10}|sk-[\w]{8}|[0-9a-f]{32,}|(?<![\w/])[A-Za-z0-9+/]{40,}")
 RANDOM_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-|^[A-Za-z0-9]{16}$")
 
@@ -62,7 +78,7 @@ def named(workflow: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def test_there_are_workflows() -> None:
-    assert {path.stem for path in WORKFLOWS} == {"answer-question", "sync-documents", "upload-document"}
+    assert {path.stem for path in WORKFLOWS} == {*ANSWERING, "sync-documents", "upload-document"}
 
 
 def test_a_file_is_named_like_its_workflow_and_stands_in_the_one_form(path: Path, workflow: dict[str, Any]) -> None:
@@ -111,14 +127,57 @@ def test_citations_come_from_a_node_the_gateway_listens_to(workflow: dict[str, A
         assert node["parameters"]["options"]["enableStreaming"] is True
 
 
-def test_an_answering_run_tells_its_id_so_that_it_can_be_stopped() -> None:
-    bodies = [node["parameters"]["jsonBody"] for node in nodes(shipped("answer-question"), ".httpRequest")]
+@pytest.mark.parametrize("name", ANSWERING)
+def test_an_answering_run_tells_its_id_so_that_it_can_be_stopped(name: str) -> None:
+    bodies = [node["parameters"]["jsonBody"] for node in nodes(shipped(name), ".httpRequest")]
     assert any("execution_id: $execution.id" in body for body in bodies)
 
 
-def test_the_system_message_shown_to_the_operator_is_the_one_the_prompt_is_written_for() -> None:
-    agents = nodes(shipped("answer-question"), ".agent")
+@pytest.mark.parametrize("name", ANSWERING)
+def test_the_system_message_shown_to_the_operator_is_the_one_the_prompt_is_written_for(name: str) -> None:
+    agents = nodes(shipped(name), ".agent")
     assert [node["parameters"]["options"]["systemMessage"] for node in agents] == [SYSTEM]
+
+
+def test_both_answering_workflows_go_the_same_way_to_the_model() -> None:
+    one, other = (shipped(name) for name in ANSWERING)
+    for step in ("Retrieve passages", "Send citations"):
+        assert named(one, step) == named(other, step)
+    question, asked = named(one, "Question")["parameters"], named(other, "Question")["parameters"]
+    assert {**question, "path": asked["path"]} == asked
+    answer, answered = named(one, "Answer")["parameters"], named(other, "Answer")["parameters"]
+    assert {**answer, "needsFallback": True} == answered
+    assert named(one, "Model")["parameters"] == named(other, "Ragline's router")["parameters"]
+    for step in ("Question", "Retrieve passages", "Send citations"):
+        assert one["connections"][step] == other["connections"][step]
+
+
+@pytest.mark.parametrize("name", ANSWERING)
+def test_an_answering_workflow_is_chosen_by_its_name(name: str) -> None:
+    assert named(shipped(name), "Question")["parameters"]["path"] == name
+
+
+def test_every_provider_has_a_model_and_what_is_left_has_the_router() -> None:
+    workflow = shipped(NATIVE_WORKFLOW)
+    *providers, last = named(workflow, "Model Selector")["parameters"]["rules"]["rule"]
+    chosen = [rule["conditions"]["conditions"][0]["rightValue"] for rule in providers]
+    assert chosen == ["ollama", "bedrock"]
+    assert last["conditions"]["conditions"][0]["leftValue"] is True  # the selector has no other default
+    ways = {
+        model: [(end["node"], end["index"]) for end in workflow["connections"][model]["ai_languageModel"][0]]
+        for model in ("Ollama", "Bedrock", "Ragline's router", "Model Selector")
+    }
+    assert ways == {
+        "Ollama": [("Model Selector", 0)],
+        "Bedrock": [("Model Selector", 1)],
+        "Ragline's router": [("Model Selector", 2), ("Answer", 1)],
+        "Model Selector": [("Answer", 0)],
+    }
+
+
+def test_n8n_makes_as_much_room_in_ollama_as_the_router_does() -> None:
+    room = Settings.model_fields["ollama_context_length"].default
+    assert named(shipped(NATIVE_WORKFLOW), "Ollama")["parameters"]["options"]["numCtx"] == room
 
 
 def test_the_agent_streams_once_and_keeps_the_answer_to_itself(workflow: dict[str, Any]) -> None:

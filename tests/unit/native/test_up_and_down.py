@@ -33,10 +33,13 @@ class SmallStack:
         self.parts = [server_part(layout, "pipelines"), server_part(layout, "n8n", "pipelines")]
         self.provisioned = 0
         self.provisioning_fails = False
+        self.fingerprint = "of these keys"
 
     def up(self) -> str:
         said = io.StringIO()
-        up_module.up(self.settings, Console(file=said, width=200), provision=self._provision)
+        up_module.up(
+            self.settings, Console(file=said, width=200), provision=self._provision, fingerprint=self.fingerprint
+        )
         return said.getvalue()
 
     def down(self) -> str:
@@ -103,6 +106,18 @@ def test_a_changed_setting_restarts_only_the_part_it_belongs_to(small: SmallStac
     after = small.pids()
     assert after["pipelines"] == before["pipelines"]
     assert after["n8n"] != before["n8n"]
+    assert small.provisioned == 2
+
+
+def test_other_keys_are_provisioned_without_a_restart(small: SmallStack) -> None:
+    small.up()
+    before = small.pids()
+    small.fingerprint = "of other keys"
+
+    small.up()
+    small.up()
+
+    assert small.pids() == before
     assert small.provisioned == 2
 
 
