@@ -42,6 +42,11 @@ class ModelCall:
         """Whether another model answered than the one asked for."""
         return self.model != self.asked
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the answer has begun and is not whole: another one begun now would be a second voice in it."""
+        return self.model_ttft_ms is not None and self.usage is None
+
 
 class Attempt:
     """One model's try at an answer, from the moment it is asked; makes the `ModelCall` to record.
@@ -53,6 +58,10 @@ class Attempt:
         self._admitted = time.perf_counter()
         self._call = ModelCall(request_id, asked=asked, model=model, wait_ms=_ms(started, self._admitted))
         self.begun = False
+
+    def shortened(self, dropped_passages: int) -> None:
+        """Note how many passages were left out of the prompt."""
+        self._call = replace(self._call, dropped_passages=dropped_passages)
 
     def first_token(self) -> ModelCall:
         """The call as it is now that the model has begun."""

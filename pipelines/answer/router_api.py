@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -25,6 +26,7 @@ from pipelines.answer.openai_format import (
     error_line,
     usage_body,
 )
+from pipelines.errors import ModelFailed
 from pipelines.providers.base import TextDelta
 
 
@@ -38,11 +40,25 @@ def router_api(router: ModelRouter, authorize: Callable[..., Awaitable[None] | N
 
     @api.post("/chat/completions")
     async def chat_completions(body: ChatCompletionRequest, request: Request) -> Response:
+        await _refuse_second_voice(router, body.request_id)
         if body.stream:
             return EventStream(_chunks(router, body), render_error=error_line)
         return JSONResponse(await while_connected(request.receive, _completion(router, body)))
 
     return api
+
+
+async def _refuse_second_voice(router: ModelRouter, request_id: str) -> None:
+    """Raise `ModelFailed` when a reader has the beginning of an answer under this request id already.
+
+    An agent of n8n 2.40 asks its fallback model also after the first one has broken off in the middle, and sends the
+    words of both. A model that is asked again after it has called a tool has finished, and may go on.
+    """
+    call = await router.calls.get(request_id) if request_id else None
+    if call and call.unfinished:
+        error = call.error or ModelFailed("The model broke off in the middle of its answer; ask again.")
+        await router.calls.put(replace(call, error=error))
+        raise error
 
 
 async def _chunks(router: ModelRouter, body: ChatCompletionRequest) -> AsyncGenerator[bytes, None]:

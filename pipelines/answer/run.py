@@ -103,7 +103,10 @@ class AnswerPath:
             async with aclosing(self.workflow.run(request.body(), request_id=request.request_id)) as events:
                 async for event in _until(events, request.started + self.deadline_s):
                     if isinstance(event, WorkflowText) and not progress.writing:
-                        for status in progress.begin(await self.calls.get(request.request_id)):
+                        call = await self.calls.get(request.request_id)
+                        if call is None:
+                            await self.calls.put(progress.begun_elsewhere())
+                        for status in progress.begin(call):
                             yield status
                     for answer_event in progress.follow(event):
                         yield answer_event
@@ -153,6 +156,10 @@ class _Progress:
         self._first_token = time.perf_counter()
         return [self._found, *(StatusEvent(notice, done=True) for notice in _notices(call))]
 
+    def begun_elsewhere(self) -> ModelCall:
+        """The record of an answer that no model of this router has begun, so that the router begins no second one."""
+        return ModelCall(self._request.request_id, asked="", model="", wait_ms=0, model_ttft_ms=0)
+
     def follow(self, event: WorkflowEvent) -> list[AnswerEvent]:
         """What the reader gets of one event of the workflow."""
         match event:
@@ -179,7 +186,7 @@ class _Progress:
         timings = replace(self._timings, total_ms=self._since(time.perf_counter()))
         if self._first_token is not None:
             timings = replace(timings, ttft_ms=self._since(self._first_token))
-        if call is None:  # a workflow with a model node of its own, or another replica ran the model
+        if call is None or not call.model:  # a workflow with a model node of its own, or another replica ran the model
             return DoneEvent(timings=timings)
         timings = replace(timings, queue_ms=call.wait_ms, model_ttft_ms=call.model_ttft_ms, model_ms=call.model_ms)
         if timings.ttft_ms is not None:

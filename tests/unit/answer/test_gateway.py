@@ -145,6 +145,21 @@ async def test_a_fallback_is_told_before_the_first_word(serve: Serve) -> None:
     assert "Ollama (x) did not answer: quotes from your documents instead" in text.split("Thirty")[0]
 
 
+async def test_an_answer_that_no_model_of_the_router_gives_is_recorded_as_begun(serve: Serve) -> None:
+    ids: list[str] = []
+
+    async def webhook(request: web.Request) -> web.StreamResponse:
+        ids.append((await request.json())["request_id"])
+        return await whole(request)
+
+    async with serve(webhook) as bench:
+        text = (await bench.chat(stream=True)).text
+        begun = await bench.calls.get(ids[0])
+    assert begun is not None
+    assert begun.unfinished
+    assert "prompt_tokens" not in text
+
+
 async def test_tasks_never_reach_the_workflow(serve: Serve) -> None:
     async def webhook(_: web.Request) -> web.StreamResponse:
         raise AssertionError("the workflow was run")

@@ -14,6 +14,7 @@ import pytest
 from fastapi import FastAPI, Request
 
 from pipelines.answer.generate import ModelRouter
+from pipelines.answer.model_calls import ModelCall
 from pipelines.answer.router_api import router_api
 from pipelines.error_responses import add_error_handlers
 from pipelines.errors import Unauthorized
@@ -122,6 +123,32 @@ async def test_the_call_is_recorded_under_the_request_id(http: httpx.AsyncClient
     call = await router.calls.get("r7")
     assert call is not None
     assert call.usage is not None
+
+
+async def test_an_answer_that_broke_off_is_not_begun_again(http: httpx.AsyncClient, server: ModelServer) -> None:
+    broken = _body("ollama/mock-ttft0-itl0-len9-fail3", request_id="r8")
+    said = (await http.post("/chat/completions", json=broken)).text
+    again = await http.post("/chat/completions", json=_body("ollama/mock-ttft0-itl0-len9", request_id="r8"))
+    assert "According" in said
+    assert (again.status_code, again.json()["error"]["code"]) == (502, "model_failed")
+    assert server.stats.requests == 1
+
+
+async def test_an_answer_that_a_model_of_n8ns_own_has_begun_is_not_begun_again(
+    http: httpx.AsyncClient, router: ModelRouter
+) -> None:
+    await router.calls.put(ModelCall("r9", asked="", model="", wait_ms=0, model_ttft_ms=0))
+    again = await http.post("/chat/completions", json=_body("ollama/mock-ttft0-itl0-len9", request_id="r9"))
+    call = await router.calls.get("r9")
+    assert again.status_code == 502
+    assert call is not None
+    assert call.error is not None  # which the reader is told
+
+
+async def test_an_agent_that_has_called_a_tool_may_ask_again(http: httpx.AsyncClient) -> None:
+    for _ in range(2):
+        step = await http.post("/chat/completions", json=_body("ollama/mock-ttft0-itl0-len5", request_id="r10"))
+        assert "[DONE]" in step.text
 
 
 @pytest.mark.parametrize(
