@@ -1,0 +1,37 @@
+"""The commands that ask whether everything works: each part and each model is asked, and what it said is printed."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer()
+# What a server answers is shown as it is: [brackets] and :colons: in it mean nothing.
+console = Console(markup=False, emoji=False, highlight=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead")]
+
+
+@app.command()
+def doctor(
+    parts: Annotated[list[str] | None, typer.Argument(help="Only these, such as bedrock or n8n; none: all")] = None,
+    json_output: AsJson = False,
+) -> None:
+    """Check every part with a real call, and say for each failure the one thing to do.
+
+    Nothing is changed, but that a small object is put into the bucket of UPLOADS_URL and deleted again. A model of
+    Bedrock or SageMaker is asked for one token. Exit code 1 when something failed.
+    """
+    # Imported here: the clients of all vendors are behind it, for which no other command should wait.
+    from pipelines.doctor.report import as_json, show
+    from pipelines.doctor.run import examined, worst
+
+    found = examined(parts or [])
+    if json_output:
+        console.print(json.dumps(as_json(found), indent=2), soft_wrap=True)
+    else:
+        show(found, console)
+    raise typer.Exit(worst(found))
