@@ -1,6 +1,7 @@
 """`make demo`: sample documents go in, three questions and a follow-up are asked through Open WebUI's own API.
 
-It signs in as an ordinary reader, prints each answer as it streams, its citations, and where the time went.
+It signs in as an ordinary reader, prints each answer as it streams, its citations, who gave it, for how many tokens
+and how much, and where the time went.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipelines.answer.model_names import spoken
 from pipelines.answer.offer import DEFAULT_ID
 from pipelines.client import DocumentsClient
 from pipelines.domain import Grant
@@ -156,7 +158,21 @@ def _tell(open_webui: OpenWebUI, messages: Sequence[dict[str, str]], console: Co
     for number, name in enumerate(heard.citations, start=1):
         if f"[{number}]" in heard.text:
             console.print(f"  [cyan]\\[{number}][/cyan] {escape(name)}", highlight=False)
+    console.print(f"  {account(heard.usage)}", markup=False, highlight=False, soft_wrap=True)
     return heard
+
+
+def account(usage: Mapping[str, Any]) -> str:
+    """Who answered, in how many tokens and at what cost, in one line; `~` marks tokens that nobody counted."""
+    said = [f"answered by {spoken(usage.get('answered_by', ''))}"]
+    if "total_tokens" in usage:
+        about = "~" if usage.get("estimated") else ""
+        said.append(f"{about}{usage['prompt_tokens']} tokens read, {about}{usage['completion_tokens']} written")
+    if "cost_usd" in usage:
+        said.append(f"{usage['cost_usd']:.6f} USD")
+    if usage.get("cached"):
+        said.append("kept from an earlier question")
+    return ", ".join(said)
 
 
 def _hear(event: dict[str, Any], heard: Heard) -> str:
