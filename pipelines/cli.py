@@ -12,6 +12,7 @@ import uvloop
 from rich.console import Console
 
 from pipelines.command_settings import read_settings
+from pipelines.doctor_commands import app as doctor_app
 from pipelines.documents_commands import app as documents_app
 from pipelines.errors import RaglineError, SetupFailed
 from pipelines.evaluate_commands import app as evaluate_app
@@ -23,6 +24,7 @@ from pipelines.settings import Settings, StackSettings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(documents_app)
+app.add_typer(doctor_app)
 app.add_typer(evaluate_app, name="eval")
 console = Console()
 error_console = Console(stderr=True)
