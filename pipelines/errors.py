@@ -165,7 +165,13 @@ class WorkflowFailed(Unavailable):
 
 
 class ModelUnavailable(Unavailable):
+    """`whole_provider`: none of the provider's models can be asked now, for a reason that has nothing to do with one."""
+
     code = "model_unavailable"
+
+    def __init__(self, message: str, *, retry_after: float | None = None, whole_provider: bool = False) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.whole_provider = whole_provider
 
 
 class ModelFailed(Unavailable):

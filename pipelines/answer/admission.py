@@ -15,12 +15,16 @@ _SMOOTHING = 0.2
 _MAX_RETRY_S = 60
 
 
+class QueueFull(Busy):
+    """Our own queue is full; the provider was not asked."""
+
+
 class Admission:
     """`parallel` slots and a queue of at most `queue` callers, served first come, first served."""
 
     def __init__(self, name: str, *, parallel: int, queue: int) -> None:
         self._name = name
-        self._parallel = parallel
+        self.parallel = parallel
         self._queue = queue
         # asyncio's semaphore wakes its waiters in order and, since 3.11, lets nobody overtake them.
         self._slots = asyncio.Semaphore(parallel)
@@ -30,9 +34,14 @@ class Admission:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Hold one slot, waiting for it in turn; raises `Busy` at once when the queue is full."""
+        """Hold one slot, waiting for it in turn; raises `QueueFull` at once when the queue is full.
+
+        Whoever is cancelled while waiting leaves the queue; a slot that was just handed over goes to the next in it.
+        """
         if self._slots.locked() and self.waiting >= self._queue:
-            raise Busy(f"Too many questions are waiting for {self._name}; try again.", retry_after=self._retry_after())
+            raise QueueFull(
+                f"Too many questions are waiting for {self._name}; try again.", retry_after=self._retry_after()
+            )
         self.waiting += 1
         try:
             await self._slots.acquire()
@@ -53,7 +62,7 @@ class Admission:
 
         The only slot of an idle provider may be taken.
         """
-        return self.waiting == 0 and (self.active == 0 or self._parallel - self.active > 1)
+        return self.waiting == 0 and (self.active == 0 or self.parallel - self.active > 1)
 
     def _retry_after(self) -> float:
-        return min(_MAX_RETRY_S, math.ceil(self._mean_s * (self.waiting + 1) / self._parallel))
+        return min(_MAX_RETRY_S, math.ceil(self._mean_s * (self.waiting + 1) / self.parallel))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ DEFAULT = "default"
 AUTO = "auto"
 
 _CHOICE_AGE_S = 30.0
-"""How long a choice made by looking holds. Ollama started later is found this soon, and one that is not there costs
-at most one failed connection in this time."""
+"""How long a choice made by looking holds, and that there is none. Ollama started later is found this soon, and one
+that is not there costs at most one failed connection in this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class ModelDirectory:
         self._providers = providers
         self._default = default
         self._set_up = set_up or {}
-        self._chosen: dict[str, tuple[float, ModelRef]] = {}
+        self._chosen: dict[str, tuple[float, ModelRef | None]] = {}
         self._choosing = asyncio.Lock()
 
     async def resolve(self, model_id: str) -> ModelRef:
@@ -70,19 +71,25 @@ class ModelDirectory:
         if provider != AUTO and self._set_up.get(provider):
             return ModelRef(provider, self._set_up[provider])
         async with self._choosing:
-            chosen = self._chosen.get(provider)
-            if chosen is None or chosen[0] < time.monotonic() - _CHOICE_AGE_S:
-                chosen = self._chosen[provider] = (time.monotonic(), await self._choose(provider))
-            return chosen[1]
+            at, chosen = self._chosen.get(provider, (-math.inf, None))
+            if at < time.monotonic() - _CHOICE_AGE_S:
+                chosen = await self._choose(provider)
+                self._chosen[provider] = (time.monotonic(), chosen)
+        if chosen is None:
+            looked = ", ".join(self._candidates(provider))
+            raise ModelUnavailable(f"None of {looked} has a model; start one or set LLM_PROVIDER.")
+        return chosen
 
-    async def _choose(self, provider: str) -> ModelRef:
-        candidates = list(self._providers) if provider == AUTO else [provider]
-        for name in candidates:
+    def _candidates(self, provider: str) -> list[str]:
+        return list(self._providers) if provider == AUTO else [provider]
+
+    async def _choose(self, provider: str) -> ModelRef | None:
+        for name in self._candidates(provider):
             wanted = self._set_up.get(name, "")
             for ref in await self._models(name):
                 if wanted in ("", ref.model):
                     return ref
-        raise ModelUnavailable(f"None of {', '.join(candidates)} has a model; start one or set LLM_PROVIDER.")
+        return None
 
     async def _models(self, provider: str) -> Sequence[ModelRef]:
         try:

@@ -71,6 +71,7 @@ _PASSAGE = re.compile(
     r'<passage number="(\d+)" name=("(?:[^"\\]|\\.)*")(?: page="(\d+)")?>\n(.*?)\n</passage>', re.DOTALL
 )
 _TURN = re.compile(r'<turn role="(user|assistant)">\n(.*?)\n</turn>', re.DOTALL)
+_CONVERSATION = re.compile(r"<conversation>\n.*?\n</conversation>\n\n", re.DOTALL)
 _CITED = re.compile(rf"[ \t]?{MARK.pattern}", re.IGNORECASE)
 _QUESTION = re.compile(r"<question>\n(.*?)\n</question>", re.DOTALL)
 
@@ -118,6 +119,48 @@ def parse_prompt(text: str) -> ParsedPrompt | None:
     )
     history = tuple(Message(role, _unescaped(body)) for role, body in _TURN.findall(text))
     return ParsedPrompt(passages, _unescaped(question[1]), history)
+
+
+def spoken_parts(text: str) -> list[str]:
+    """Cut a prompt around what the reader and the model said: every second part is a turn's text or the question's.
+
+    The parts put together again are the text. One that is not a prompt of ours is one part.
+    """
+    question = _QUESTION.search(text)
+    if not question:
+        return [text]
+    places = [*(turn.span(2) for turn in _TURN.finditer(text, 0, question.start())), question.span(1)]
+    ends = [0, *(end for _, end in places)]
+    parts = [
+        part
+        for before, (start, end) in zip(ends, places, strict=False)
+        for part in (text[before:start], text[start:end])
+    ]
+    return [*parts, text[ends[-1] :]]
+
+
+def count_passages(text: str) -> int:
+    """How many passages a prompt holds; 0 for any other text."""
+    return len(_PASSAGE.findall(text)) if _QUESTION.search(text) else 0
+
+
+def count_turns(text: str) -> int:
+    """How many messages of the conversation a prompt holds; 0 for any other text."""
+    return len(_TURN.findall(text)) if _QUESTION.search(text) else 0
+
+
+def with_first_passages(text: str, keep: int) -> str:
+    """A prompt with its first `keep` passages only, at least one: the best, under the numbers they had."""
+    passages = list(_PASSAGE.finditer(text))
+    return text[: passages[keep - 1].end()] + text[passages[-1].end() :]
+
+
+def with_last_turns(text: str, keep: int) -> str:
+    """A prompt with the last `keep` messages of its conversation only."""
+    turns = list(_TURN.finditer(text))
+    if keep:
+        return text[: turns[0].start()] + text[turns[-keep].start() :]
+    return _CONVERSATION.sub("", text, count=1)
 
 
 def number_citations(passages: Sequence[Passage]) -> tuple[Citation, ...]:
