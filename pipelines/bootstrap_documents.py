@@ -26,7 +26,7 @@ from pipelines.ingest.run import IngestPath
 from pipelines.ingest.spool import own_spool
 from pipelines.ingest.work import Work, Workers
 from pipelines.providers.base import EmbeddingProvider
-from pipelines.providers.sentence_transformers import load_embedding, load_exported
+from pipelines.providers.embedding import choose_embedding, load_embedding_by_name
 from pipelines.providers.vision import choose_vision
 from pipelines.settings import Settings
 from pipelines.stores.base import DocumentSource, UploadStore
@@ -77,8 +77,7 @@ class Documents:
 
 def load_configured_embedding(settings: Settings) -> EmbeddingProvider:
     """The embedding model that the settings name; raises `SetupFailed`."""
-    model, backend = settings.embedding_model, settings.embedding_backend
-    return load_embedding(model, backend, settings.state_dir, threads=settings.embedding_threads)
+    return choose_embedding(settings)
 
 
 def open_documents(settings: Settings, embedding: EmbeddingProvider) -> Documents:
@@ -94,6 +93,7 @@ def open_documents(settings: Settings, embedding: EmbeddingProvider) -> Document
     rules = access_rules(settings)
 
     def release() -> None:
+        embedding.close()
         path.close()
         generations.close()
         registry.close()
@@ -128,6 +128,7 @@ def open_worker(settings: Settings) -> Iterator[tuple[Workers, Listener | None]]
         yield workers, _listener(settings, work, workers, sources.urls, rules)
     finally:
         workers.stop(timeout_s=STOP_S)
+        embedding.close()
         path.close()
         generations.close()
         registry.close()
@@ -164,7 +165,7 @@ def open_generations(settings: Settings, embedding: EmbeddingProvider) -> Genera
         _generation_store(settings),
         embedding=embedding,
         recipe=recipe(embedding),
-        load=partial(load_exported, state_dir=settings.state_dir, threads=settings.embedding_threads),
+        load=partial(load_embedding_by_name, settings=settings),
     )
 
 

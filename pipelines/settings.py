@@ -44,6 +44,9 @@ AWS_CHAIN = frozenset(
 )
 """What boto3's chain of credentials reads, for the one part that calls AWS."""
 
+REMOTE_EMBEDDINGS = ("ollama/", "bedrock/", "openai/")
+"""What the name of an embedding model begins with that runs elsewhere."""
+
 RAY_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_DATA_LOG_LEVEL": "ERROR"}
 """What Ray 2.60 takes from the environment alone."""
 
@@ -279,6 +282,10 @@ class Settings(BaseSettings):
     def sources(self) -> tuple[str, ...]:
         """The addresses of `DOCUMENT_SOURCES`."""
         return tuple(source.strip() for source in self.document_sources.split(",") if source.strip())
+
+    def embeds_elsewhere(self) -> bool:
+        """Whether the embedding model runs elsewhere, so that none is prepared on this machine."""
+        return self.embedding_model.startswith(REMOTE_EMBEDDINGS)
 
     def calls_aws(self) -> bool:
         """Whether pipelines needs credentials of AWS, or of a server like it."""

@@ -114,6 +114,10 @@ class EmbeddingProvider(ABC):
     def token_counter(self) -> Callable[[str], int]:
         """`count_tokens` in a form that can be pickled and used in another process, without loading the model there."""
 
+    def close(self) -> None:
+        """Release connections, and let nothing wait any longer."""
+        return
+
 
 class RerankProvider(ABC):
     """Judges how well texts answer a question. Thread-safe; blocking, so it is called in a worker thread."""
