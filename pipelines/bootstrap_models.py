@@ -30,7 +30,10 @@ def open_router(settings: Settings, embedding: EmbeddingProvider) -> ModelRouter
         default=settings.llm_provider,
         fallback=settings.fallback_models(),
         queue=settings.llm_queue,
-        patience=Patience(settings.llm_first_token_timeout_s, settings.llm_idle_timeout_s),
+        patience=Patience(
+            settings.llm_first_token_timeout_s, settings.llm_idle_timeout_s, total_s=settings.answer_deadline_s
+        ),
+        retries=settings.llm_retries,
         calls=InProcessModelCalls(),
         prices=PriceList.load(settings.prices_file),
     )

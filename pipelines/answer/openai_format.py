@@ -57,7 +57,7 @@ class ChatCompletionRequest(BaseModel):
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     user: str = Field(default="", max_length=200)
-    request_id: str = Field(default="", max_length=200)
+    request_id: str = Field(default="", max_length=200, pattern=r"^[A-Za-z0-9._:-]*$")
     fresh: bool = False
 
     def request(self, request_id: str) -> ModelRequest:
@@ -113,13 +113,19 @@ def completion_body(
     }
 
 
-def usage_body(usage: Usage) -> dict[str, int]:
-    """OpenAI's `usage`."""
-    return {
+def usage_body(usage: Usage) -> dict[str, Any]:
+    """OpenAI's `usage`; tokens written into the provider's cache stand beside those read from it, as at OpenRouter."""
+    body: dict[str, Any] = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
     }
+    if usage.cache_read_tokens or usage.cache_write_tokens:
+        body["prompt_tokens_details"] = {
+            "cached_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        }
+    return body
 
 
 def error_body(error: RaglineError) -> dict[str, Any]:

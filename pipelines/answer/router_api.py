@@ -1,6 +1,6 @@
 """The model router over HTTP, OpenAI-compatible: what n8n's model node is pointed at.
 
-POST /llm/v1/chat/completions, streaming and not; GET /llm/v1/models.
+POST /llm/v1/chat/completions, streaming and not; GET /llm/v1/models; GET /llm/v1/providers says how each of them is.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -18,6 +18,8 @@ from starlette.responses import Response
 from pipelines.answer.coalesce import coalesce, window_s
 from pipelines.answer.event_stream import EventStream, while_connected
 from pipelines.answer.generate import ModelRouter
+from pipelines.answer.model_calls import ModelCall
+from pipelines.answer.model_request import ModelRequest
 from pipelines.answer.openai_format import (
     DONE,
     ChatCompletionRequest,
@@ -26,6 +28,7 @@ from pipelines.answer.openai_format import (
     error_line,
     usage_body,
 )
+from pipelines.domain import Usage
 from pipelines.errors import ModelFailed
 from pipelines.providers.base import TextDelta
 
@@ -38,12 +41,20 @@ def router_api(router: ModelRouter, authorize: Callable[..., Awaitable[None] | N
     async def models() -> dict[str, Any]:
         return {"object": "list", "data": [_listing(model_id) for model_id in await router.models()]}
 
+    @api.get("/providers")
+    async def providers() -> dict[str, Any]:
+        return {"object": "list", "data": [asdict(report) for report in router.health()]}
+
     @api.post("/chat/completions")
     async def chat_completions(body: ChatCompletionRequest, request: Request) -> Response:
         await _refuse_second_voice(router, body.request_id)
+        asked = body.request(body.request_id or uuid.uuid4().hex)
+        headers = {"X-Request-Id": asked.request_id}
         if body.stream:
-            return EventStream(_chunks(router, body), render_error=error_line)
-        return JSONResponse(await while_connected(request.receive, _completion(router, body)))
+            chunks = _chunks(router, asked, include_usage=body.stream_options.include_usage)
+            return EventStream(chunks, render_error=error_line, headers=headers)
+        whole = await while_connected(request.receive, _completion(router, asked))
+        return JSONResponse(whole, headers=headers)
 
     return api
 
@@ -61,37 +72,42 @@ async def _refuse_second_voice(router: ModelRouter, request_id: str) -> None:
         raise error
 
 
-async def _chunks(router: ModelRouter, body: ChatCompletionRequest) -> AsyncGenerator[bytes, None]:
-    request_id = body.request_id or uuid.uuid4().hex
-    deltas = router.stream(body.request(request_id))
+async def _chunks(router: ModelRouter, asked: ModelRequest, *, include_usage: bool) -> AsyncGenerator[bytes, None]:
     lines: ChunkLines | None = None
-    async with aclosing(coalesce(deltas, lambda: window_s(router.active))) as merged:
+    async with aclosing(coalesce(router.stream(asked), lambda: window_s(router.active))) as merged:
         async for delta in merged:
             if lines is None:
-                lines = ChunkLines(f"chatcmpl-{request_id}", await _answering(router, request_id, body.model))
+                call = await router.calls.get(asked.request_id)
+                lines = ChunkLines(f"chatcmpl-{asked.request_id}", _answering(call, asked))
                 yield lines.role()
             if isinstance(delta, TextDelta):
                 yield lines.text(delta.text)
                 continue
             yield lines.finish(delta.reason)
-            if delta.usage and body.stream_options.include_usage:
-                yield lines.usage(usage_body(delta.usage))
+            if delta.usage and include_usage:
+                yield lines.usage(_usage(delta.usage, await router.calls.get(asked.request_id)))
             yield DONE
 
 
-async def _completion(router: ModelRouter, body: ChatCompletionRequest) -> dict[str, Any]:
-    request_id = body.request_id or uuid.uuid4().hex
-    completion = await router.complete(body.request(request_id))
-    model = await _answering(router, request_id, body.model)
+async def _completion(router: ModelRouter, asked: ModelRequest) -> dict[str, Any]:
+    completion = await router.complete(asked)
+    call = await router.calls.get(asked.request_id)
     finish = completion.finish
-    usage = usage_body(finish.usage) if finish.usage else None
-    return completion_body(f"chatcmpl-{request_id}", model, completion.text, finish.reason, usage)
+    usage = _usage(finish.usage, call) if finish.usage else None
+    return completion_body(
+        f"chatcmpl-{asked.request_id}", _answering(call, asked), completion.text, finish.reason, usage
+    )
 
 
-async def _answering(router: ModelRouter, request_id: str, asked: str) -> str:
+def _answering(call: ModelCall | None, asked: ModelRequest) -> str:
     """The model that answers: with a fallback it is another than the one asked for."""
-    call = await router.calls.get(request_id)
-    return call.model if call else asked
+    return call.model if call else asked.model
+
+
+def _usage(usage: Usage, call: ModelCall | None) -> dict[str, Any]:
+    """OpenAI's `usage`, and beside it what is not OpenAI's: clients leave out what they do not know."""
+    more = {"estimated": usage.estimated, "cached": bool(call and call.cached)}
+    return {**usage_body(usage), **more, "cost_usd": call.cost_usd if call else None}
 
 
 def _listing(model_id: str) -> dict[str, Any]:

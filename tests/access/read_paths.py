@@ -136,6 +136,7 @@ INTERNAL_ROUTES = {
     "POST /retrieve",
     "POST /llm/v1/chat/completions",
     "GET /llm/v1/models",
+    "GET /llm/v1/providers",
 }
 """For Ragline's own parts, which show the internal key: no reader gets past the door, whatever else they hold."""
 
