@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from pipelines.command_settings import read_settings
+from pipelines.settings import Settings
+
 app = typer.Typer()
 # What a server answers is shown as it is: [brackets] and :colons: in it mean nothing.
 console = Console(markup=False, emoji=False, highlight=False)
@@ -35,3 +38,24 @@ def doctor(
     else:
         show(found, console)
     raise typer.Exit(worst(found))
+
+
+@app.command()
+def models(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what the AWS account offers in its region, which costs nothing to ask")
+    ] = False,
+    json_output: AsJson = False,
+) -> None:
+    """List every model that can be asked: its id in the settings, what it is for, its price, and how it is."""
+    from pipelines.doctor.account_models import account_models
+    from pipelines.doctor.model_list import list_models
+    from pipelines.doctor.model_table import models_as_json, show_models
+
+    settings = read_settings(Settings)
+    listed = list_models(settings)
+    offered = account_models(settings) if everything else []
+    if json_output:
+        console.print(json.dumps(models_as_json(listed, offered, settings), indent=2), soft_wrap=True)
+    else:
+        show_models(listed, offered, settings, console)

@@ -12,6 +12,7 @@ from pipelines.doctor.finding import Finding, divided, failed, ok, warning
 from pipelines.doctor.iam import Permission, account_of, remedy, vendor_error
 from pipelines.errors import Busy, RaglineError, UnknownModel
 from pipelines.providers.base import ChatProvider
+from pipelines.providers.bedrock import ACTIONS
 from pipelines.providers.bedrock_models import is_elsewhere, needed_arns, profile_of
 from pipelines.settings import Settings
 
@@ -26,7 +27,7 @@ async def _bedrock(settings: Settings) -> list[Finding]:
     region = region_of(settings)
     try:
         names = [model or served.model or await _first(served.provider) for model in models_of(settings, "bedrock")]
-        found = [_asked(served.provider, model, region) for model in dict.fromkeys(names)]
+        found = [_asked(settings, served.provider, model, region) for model in dict.fromkeys(names)]
         return list(await asyncio.gather(*found))
     finally:
         await served.provider.close()
@@ -36,7 +37,7 @@ async def _first(provider: ChatProvider) -> str:
     return next(iter(await provider.models()), "")
 
 
-async def _asked(provider: ChatProvider, model: str, region: str) -> Finding:
+async def _asked(settings: Settings, provider: ChatProvider, model: str, region: str) -> Finding:
     part = f"bedrock {model}"
     try:
         await provider.check(model)
@@ -44,15 +45,16 @@ async def _asked(provider: ChatProvider, model: str, region: str) -> Finding:
         return warning(part, divided(error.message)[0], "ask again; where it stays so, request a higher quota")
     except RaglineError as error:
         seen, advice = divided(error.message)
-        return failed(part, seen, _todo(error, model, region) or advice)
+        return failed(part, seen, _todo(settings, error, model, region) or advice)
     return ok(part, f"answered with a token{f' in {region}' if region else ''}")
 
 
-def _todo(error: RaglineError, model: str, region: str) -> str:
+def _todo(settings: Settings, error: RaglineError, model: str, region: str) -> str:
     account = account_of(str(vendor_error(error) or ""))
     if isinstance(error, UnknownModel):
         return _other_model(str(vendor_error(error) or error), model, region)
-    return remedy(error, invoke_permission(model, region, account), region=region)
+    needs = invoke_permission(model, region, account, guardrail=settings.bedrock_guardrail)
+    return remedy(error, needs, region=region)
 
 
 def _other_model(said: str, model: str, region: str) -> str:
@@ -63,14 +65,20 @@ def _other_model(said: str, model: str, region: str) -> str:
     return f"`ragline models --all` lists what there is in {region or 'the region'}"
 
 
-def invoke_permission(model: str, region: str, account: str = "*") -> Permission:
-    """What asking a model takes. A profile may hand the call to any region of its geography.
+def invoke_permission(model: str, region: str, account: str = "*", *, guardrail: str = "") -> Permission:
+    """What asking a model takes, with a guardrail where one is named by id or ARN and version.
+
+    A profile may hand the call to any region of its geography:
 
     https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-prereq.html
     """
-    actions = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
     arns = needed_arns(model, region=region or "*", partition=partition_of(region))
-    return Permission("RaglineModel", actions, [arn.replace(":*:inference", f":{account}:inference") for arn in arns])
+    resources = [arn.replace(":*:inference-profile", f":{account}:inference-profile") for arn in arns]
+    if not guardrail:
+        return Permission("RaglineModel", ACTIONS, resources)
+    name = guardrail.rpartition(":")[0]
+    own = name if name.startswith("arn:") else f"arn:{partition_of(region)}:bedrock:{region}:{account}:guardrail/{name}"
+    return Permission("RaglineModel", (*ACTIONS, "bedrock:ApplyGuardrail"), (*resources, own))
 
 
 def partition_of(region: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -58,6 +58,15 @@ def without_secrets(findings: Iterable[Finding], settings: Settings) -> list[Fin
 
     No check says one; but what a server answers is shown, and that may repeat what it was sent.
     """
+    hide = hider(settings)
+    return [
+        replace(finding, part=hide(finding.part), seen=hide(finding.seen), todo=hide(finding.todo))
+        for finding in findings
+    ]
+
+
+def hider(settings: Settings) -> Callable[[str], str]:
+    """Replaces in a text every secret of the settings, and every account in an address."""
     secrets = sorted(_secrets(settings), key=len, reverse=True)
 
     def hide(text: str) -> str:
@@ -65,10 +74,7 @@ def without_secrets(findings: Iterable[Finding], settings: Settings) -> list[Fin
             text = text.replace(secret, HIDDEN)
         return _ACCOUNT.sub(HIDDEN, text)
 
-    return [
-        replace(finding, part=hide(finding.part), seen=hide(finding.seen), todo=hide(finding.todo))
-        for finding in findings
-    ]
+    return hide
 
 
 def _secrets(settings: Settings) -> set[str]:
