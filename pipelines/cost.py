@@ -122,7 +122,8 @@ class PriceList:
             return None
         longer = price.long_prompt
         rates = longer if longer and usage.prompt_tokens > longer.above_prompt_tokens else price
-        return rates.of(usage) / TOKENS_PER_UNIT[price.unit]
+        # To a millionth of a millionth: finer than one token of any model, and without the noise of a float.
+        return round(rates.of(usage) / TOKENS_PER_UNIT[price.unit], 12)
 
 
 def estimate_usage(prompt_characters: int, answer_characters: int) -> Usage:

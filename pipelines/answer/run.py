@@ -18,6 +18,7 @@ from pipelines.answer.cite import CitationFilter
 from pipelines.answer.model_calls import ModelCall, ModelCalls
 from pipelines.answer.model_names import spoken
 from pipelines.answer.sources import read_sources
+from pipelines.answer.spending import NO_SPENDING, Spending, Spent
 from pipelines.answer.workflow import (
     WorkflowClient,
     WorkflowEvent,
@@ -25,6 +26,7 @@ from pipelines.answer.workflow import (
     WorkflowStarted,
     WorkflowText,
 )
+from pipelines.cost import PriceList, estimate_usage
 from pipelines.domain import (
     AnswerEvent,
     Citation,
@@ -34,6 +36,7 @@ from pipelines.domain import (
     StatusEvent,
     Timings,
     TokenEvent,
+    Usage,
 )
 from pipelines.errors import DeadlineExceeded, WorkflowFailed
 
@@ -45,6 +48,7 @@ RETRIEVAL_STAGES = (
 )
 """What `/retrieve` says of its time, which the workflow passes on."""
 SEARCHING = StatusEvent("Searching your documents")
+NO_PRICES = PriceList(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,11 @@ class AnswerRequest:
     fresh: bool = False
     provider: str = ""
     provider_model: str = ""
+
+    @property
+    def meant(self) -> str:
+        """The model that `model` means now, as `<provider>/<model>`; empty where nobody says."""
+        return f"{self.provider}/{self.provider_model}" if self.provider else ""
 
     def body(self) -> dict[str, Any]:
         """What the workflow's webhook receives."""
@@ -83,11 +92,17 @@ class AnswerRequest:
 
 @dataclass(frozen=True, slots=True)
 class AnswerPath:
-    """Answers questions through one workflow."""
+    """Answers questions through one workflow.
+
+    `prices` and `spending` are for answers of n8n's own model nodes, which tell nobody what they took: their tokens are
+    estimated from what went in and came out, and charged to the model that was meant. All others the router records.
+    """
 
     workflow: WorkflowClient
     calls: ModelCalls
     deadline_s: float
+    prices: PriceList = NO_PRICES
+    spending: Spending = NO_SPENDING
 
     async def answer(self, request: AnswerRequest) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the answer's events; the last one of a whole answer is a `DoneEvent`.
@@ -114,9 +129,19 @@ class AnswerPath:
             # The workflow only says that its model step failed; the router knows why.
             call = await self.calls.get(request.request_id)
             raise (call.error if call and call.error else error) from error
+        finally:
+            # Also when the answer broke off or the reader went away: what was written by then is charged.
+            if progress.elsewhere and request.meant:
+                self.spending.record(self._estimated(progress.usage, request))
         for answer_event in progress.finish():
             yield answer_event
-        yield progress.done(await self.calls.get(request.request_id))
+        if progress.elsewhere:
+            yield progress.done_elsewhere(self._estimated(progress.usage, request))
+        else:
+            yield progress.done(await self.calls.get(request.request_id))
+
+    def _estimated(self, usage: Usage, request: AnswerRequest) -> Spent:
+        return Spent(request.question.user.id, request.meant, usage, self.prices.cost_usd(request.meant, usage))
 
 
 async def _until(events: AsyncGenerator[WorkflowEvent, None], deadline: float) -> AsyncGenerator[WorkflowEvent, None]:
@@ -142,6 +167,9 @@ class _Progress:
         self._found = StatusEvent("Answering", done=True)
         self._timings = Timings(gateway_ms=self._since(time.perf_counter()))
         self._first_token: float | None = None
+        self._prompt_characters = len(request.question.text)
+        self._answer_characters = 0
+        self.elsewhere = False
         # A workflow sends its sources before the text: a number that comes before its passage is known has none.
         self._numbers: set[int] = set()
         self._citations = CitationFilter(self._numbers)
@@ -158,6 +186,7 @@ class _Progress:
 
     def begun_elsewhere(self) -> ModelCall:
         """The record of an answer that no model of this router has begun, so that the router begins no second one."""
+        self.elsewhere = True
         return ModelCall(self._request.request_id, asked="", model="", wait_ms=0, model_ttft_ms=0)
 
     def follow(self, event: WorkflowEvent) -> list[AnswerEvent]:
@@ -168,6 +197,7 @@ class _Progress:
             case WorkflowItem(_, content):
                 return self._item(content)
             case WorkflowText(text):
+                self._answer_characters += len(text)
                 return _tokens(self._citations.feed(text))
 
     def finish(self) -> list[AnswerEvent]:
@@ -183,10 +213,8 @@ class _Progress:
 
     def done(self, call: ModelCall | None) -> DoneEvent:
         """The end of a whole answer, with its figures as far as they are known here."""
-        timings = replace(self._timings, total_ms=self._since(time.perf_counter()))
-        if self._first_token is not None:
-            timings = replace(timings, ttft_ms=self._since(self._first_token))
-        if call is None or not call.model:  # a workflow with a model node of its own, or another replica ran the model
+        timings = self._measured()
+        if call is None or not call.model:
             return DoneEvent(timings=timings)
         timings = replace(timings, queue_ms=call.wait_ms, model_ttft_ms=call.model_ttft_ms, model_ms=call.model_ms)
         if timings.ttft_ms is not None:
@@ -197,6 +225,19 @@ class _Progress:
             model=call.model, usage=call.usage, cost_usd=call.cost_usd, cached=call.cached, timings=timings
         )
 
+    @property
+    def usage(self) -> Usage:
+        """An estimate of what a model took that does not say."""
+        return estimate_usage(self._prompt_characters, self._answer_characters)
+
+    def done_elsewhere(self, spent: Spent) -> DoneEvent:
+        """The end of a whole answer that a workflow with a model node of its own has written."""
+        return DoneEvent(model=spent.model, usage=spent.usage, cost_usd=spent.cost_usd, timings=self._measured())
+
+    def _measured(self) -> Timings:
+        timings = replace(self._timings, total_ms=self._since(time.perf_counter()))
+        return timings if self._first_token is None else replace(timings, ttft_ms=self._since(self._first_token))
+
     def _item(self, content: dict[str, Any]) -> list[AnswerEvent]:
         if "status" in content:
             return [StatusEvent(str(content["status"])[:200])]
@@ -205,11 +246,19 @@ class _Progress:
         citations = read_sources(content["sources"])
         self._numbers.update(citation.number for citation in citations)
         self._timings = _with_retrieval(self._timings, content.get("timings"))
+        self._prompt_characters = max(self._prompt_characters, _prompt_characters(content, citations))
         self._found = StatusEvent(_describe(citations), done=True)
         return [replace(self._found, done=False), CitationsEvent(citations)]
 
     def _since(self, moment: float) -> float:
         return round((moment - self._request.started) * 1000, 3)
+
+
+def _prompt_characters(content: dict[str, Any], citations: tuple[Citation, ...]) -> int:
+    """How long the prompt is that `/retrieve` made; of a workflow that keeps it to itself, its passages at least."""
+    texts = [content.get(part) for part in ("system", "prompt")]
+    said = sum(len(text) for text in texts if isinstance(text, str))
+    return said or sum(len(passage) for citation in citations for passage in citation.passages)
 
 
 def _notices(call: ModelCall | None) -> list[str]:
