@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from types_boto3_sqs.client import SQSClient
 
 REGION: Final = "eu-central-1"
+_SERVICES = ("BEDROCK", "BEDROCK_RUNTIME", "SAGEMAKER", "SAGEMAKER_RUNTIME")
+_CONFIGURED = (
+    *("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    *("AWS_ENDPOINT_URL", *(f"AWS_ENDPOINT_URL_{service}" for service in _SERVICES)),
+)
 
 
 class AwsServer:
@@ -83,7 +88,7 @@ def aws_server() -> Iterator[AwsServer]:
 def clean_environment() -> Iterator[pytest.MonkeyPatch]:
     """An AWS configuration with a key that means nothing, and nothing else."""
     with pytest.MonkeyPatch.context() as environment:
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"):
+        for name in _CONFIGURED:
             environment.delenv(name, raising=False)
         environment.setenv("AWS_ACCESS_KEY_ID", "test")
         environment.setenv("AWS_SECRET_ACCESS_KEY", "test")

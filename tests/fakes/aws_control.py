@@ -46,9 +46,10 @@ class BedrockControl:
             app.router.add_get(path, self.chat.gate.route(handler))
 
     async def _models(self, request: Request) -> web.Response:
-        makes = request.http.query.get("byOutputModality", "")
+        makes, kind = (request.http.query.get(name, "") for name in ("byOutputModality", "byInferenceType"))
         listed = [_summary(model, request.region) for model in MODELS if makes in ("", model.makes)]
-        return json_response({"modelSummaries": listed})
+        fitting = [summary for summary in listed if kind in ("", *summary["inferenceTypesSupported"])]
+        return json_response({"modelSummaries": fitting})
 
     async def _model(self, request: Request) -> web.Response:
         return json_response({"modelDetails": _summary(_known(request), request.region)})

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
+from threading import Thread
 
 import orjson
 from aiohttp import web
@@ -82,6 +83,22 @@ async def running_aws_models(port: int = 0, *, region: str = "") -> AsyncIterato
     server = AwsModels(Gate(Keys(region=region)))
     async with running(server, port):
         yield server
+
+
+@contextmanager
+def aws_models_in_a_thread(*, region: str = "") -> Iterator[AwsModels]:
+    """Run them in an event loop of their own, for tests that call boto3 and have no loop."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    running_there = running_aws_models(region=region)
+    try:
+        yield asyncio.run_coroutine_threadsafe(running_there.__aenter__(), loop).result()
+    finally:
+        asyncio.run_coroutine_threadsafe(running_there.__aexit__(None, None, None), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 def main() -> None:

@@ -5,11 +5,13 @@ The name of `tests/models/script.py` stands anywhere in the id, and what only AW
 mock.mock-ttft300-itl20-len120-v1:0   as the model server's; bare, with a vendor, a version or in an ARN
 mock-ttft0-itl0-len9-err5-throttled   the error after 5 tokens is throttling; also -internal, -unavailable, -invalid
 mock-ttft0-itl0-len9-err5-junk        a frame whose payload is no JSON; also -utf8 (is no UTF-8), -crc (wrong checksum)
+mock-ttft0-itl0-len9-err5-short       the stream ends after 5 tokens as if that were its end
 mock-ttft0-itl0-len9-err-unavailable  the same errors in place of an answer
 mock-ttft0-itl0-len9-denied           IAM does not allow it; -closed: the account has no access to the model
 mock-ttft0-itl0-len9-ondemand         can only be asked by an inference profile
 mock-ttft0-itl0-len9-ctx500           reads 500 tokens at most
-mock-ttft0-itl0-len9-guarded          its guardrail intervenes
+mock-ttft0-itl0-len9-guarded          the guardrail intervenes, if one is asked for
+mock-ttft0-itl0-len9-filtered         stops because of what it said; -window: because its context is full
 mock-ttft0-itl0-len9-think            thinks aloud before it answers
 mock-ttft0-itl0-len9-wide             speaks in characters of two to four bytes
 """
@@ -28,8 +30,8 @@ DEFAULT = Script(ttft_s=0.02, itl_s=0.002, tokens=(*OPENING, " the", " answer", 
 """What a model says whose name spells nothing."""
 
 _OWN = (
-    *("throttled", "internal", "unavailable", "invalid", "junk", "utf8", "crc"),
-    *("denied", "closed", "ondemand", "guarded", "think", "wide"),
+    *("throttled", "internal", "unavailable", "invalid", "junk", "utf8", "crc", "short"),
+    *("denied", "closed", "ondemand", "guarded", "filtered", "window", "think", "wide"),
 )
 _ENDING = re.compile(rf"-(?:({'|'.join(_OWN)})|ctx(\d{{1,7}}))$")
 _VERSION = re.compile(r"(?:-v\d+)?(?::\d+)?$")

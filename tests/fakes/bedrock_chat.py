@@ -31,6 +31,8 @@ GUARDRAIL = "gr4ragline01"
 LEAST_CACHED_TOKENS = 1024
 """A shorter prefix is not cached: https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html."""
 
+_STOPS = {"filtered": "content_filtered", "window": "model_context_window_exceeded"}
+
 
 @dataclass(slots=True)
 class BedrockChat:
@@ -66,7 +68,9 @@ class BedrockChat:
         performance = read_performance(asked.name) or Performance(DEFAULT)
         asked = replace(asked, exists=asked.exists and not _is_misspelt(asked))
         _refuse(
-            bedrock_refusals.of_model(model_id, asked, self._with_access(model_id, performance), request.region, action)
+            bedrock_refusals.of_model(
+                model_id, asked, self._with_access({model_id, asked.name}, performance), request.region, action
+            )
         )
         _refuse(bedrock_refusals.of_body(body))
         limit = performance.context_tokens or (asked.model.context_tokens if asked.model else self.context_tokens)
@@ -86,16 +90,15 @@ class BedrockChat:
         cut = len(played.script.tokens) < len(performance.for_messages(question, None).script.tokens)
         if pages := [text_on(image) for image in _images(body)]:
             played, cut = replace(played, script=replace(played.script, tokens=("\n\n".join(pages),))), False
-        stop = "end_turn"
+        stop = next((_STOPS[own] for own in performance.own if own in _STOPS), "end_turn")
         if trace is not None:
             played, cut = replace(played, script=replace(played.script, tokens=(GUARDED,))), False
             stop = "guardrail_intervened"
         return played, ConverseWire(played, usage, stop, trace or {}), cut
 
-    def _with_access(self, model_id: str, performance: Performance) -> Performance:
-        own = set(performance.own)
-        own.update({"denied"} if model_id in self.denied else (), {"closed"} if model_id in self.closed else ())
-        return replace(performance, own=frozenset(own))
+    def _with_access(self, names: set[str], performance: Performance) -> Performance:
+        own = {own for own, refused in (("denied", self.denied), ("closed", self.closed)) if names & refused}
+        return replace(performance, own=performance.own | own)
 
     def _guard(self, body: dict[str, Any], question: str, performance: Performance) -> dict[str, Any] | None:
         """The trace of a guardrail that intervened, empty where none was asked for; None when none did."""

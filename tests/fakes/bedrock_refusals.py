@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.fakes.aws_catalog import Asked, model_arn
+from tests.fakes.aws_catalog import Asked, model_arn, profile_arn
 from tests.fakes.aws_scripts import Performance
 from tests.fakes.aws_wire import ACCOUNT, Refusal
 
@@ -48,7 +48,7 @@ def of_model(model_id: str, asked: Asked, performance: Performance, region: str,
             "ID or ARN of an inference profile that contains this model."
         )
     if "denied" in performance.own:
-        return denied(action, model_arn(asked.name, region))
+        return denied(action, _resource(model_id, asked, region))
     if "closed" in performance.own:
         return NO_ACCESS
     return None
@@ -113,6 +113,12 @@ def denied(action: str, resource: str) -> Refusal:
 
 def invalid(message: str) -> Refusal:
     return Refusal(400, "ValidationException", message)
+
+
+def _resource(model_id: str, asked: Asked, region: str) -> str:
+    if model_id.startswith("arn:"):
+        return model_id
+    return model_arn(model_id, region) if model_id == asked.name else profile_arn(model_id, region)
 
 
 def _of_inference(inference: dict[str, Any]) -> Refusal | None:
