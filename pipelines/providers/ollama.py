@@ -13,6 +13,7 @@ from ollama import AsyncClient, ChatResponse, ListResponse, ResponseError
 from pipelines.domain import Message, Usage
 from pipelines.errors import Busy, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
 from pipelines.providers.base import ChatDelta, ChatProvider, Finish, GenerateOptions, TextDelta
+from pipelines.providers.context_limits import context_too_long, says_too_long
 
 BUSY_RETRY_S = 2.0
 """Ollama does not say when to come back; its queue moves on with every answer."""
@@ -27,7 +28,14 @@ class OllamaProvider(ChatProvider):
 
     name = "ollama"
 
-    def __init__(self, base_url: str, *, connect_timeout_s: float = 5) -> None:
+    def __init__(self, base_url: str, *, context_tokens: int | None = None, connect_timeout_s: float = 5) -> None:
+        """`context_tokens` is the room for prompt and answer that Ollama is asked to make; None leaves it to Ollama.
+
+        Ollama cuts a longer prompt without a word, except for some models, for which it refuses it. Servers since
+        October 2025 refuse it for all with `truncate: false`, which the client cannot send (ollama 0.6.3):
+        https://github.com/ollama/ollama/pull/17944
+        """
+        self._context_tokens = context_tokens
         self._base_url = base_url
         self._connect_timeout_s = connect_timeout_s
         self._client = AsyncClient(
@@ -49,7 +57,7 @@ class OllamaProvider(ChatProvider):
                 stream=True,
                 # The reader waits for words: reasoning before the first one can take minutes on a CPU.
                 think=False,
-                options=_options(options),
+                options=self._options(options),
             )
             async with aclosing(cast("AsyncGenerator[ChatResponse, None]", parts)):
                 async for part in parts:
@@ -72,8 +80,19 @@ class OllamaProvider(ChatProvider):
         listed = await self._list()
         return [entry.model for entry in listed.models if entry.model and not _only_embeds(entry)]
 
+    async def context_tokens(self, model: str) -> int | None:
+        return self._context_tokens
+
     async def close(self) -> None:
         await self._client.close()  # type: ignore[no-untyped-call]  # not annotated in ollama 0.6.3
+
+    def _options(self, options: GenerateOptions) -> dict[str, Any]:
+        values = {
+            "temperature": options.temperature,
+            "num_predict": options.max_tokens,
+            "num_ctx": self._context_tokens,
+        }
+        return {name: value for name, value in values.items() if value is not None}
 
     async def _list(self) -> ListResponse:
         try:
@@ -96,7 +115,9 @@ def translated(error: Exception, model: str, base_url: str) -> RaglineError:
 
 
 def _unreachable(base_url: str) -> ModelUnavailable:
-    return ModelUnavailable(f"Ollama does not answer at {base_url}; start it or set OLLAMA_BASE_URL.")
+    return ModelUnavailable(
+        f"Ollama does not answer at {base_url}; start it or set OLLAMA_BASE_URL.", whole_provider=True
+    )
 
 
 def _from_status(error: ResponseError, model: str) -> RaglineError:
@@ -106,16 +127,13 @@ def _from_status(error: ResponseError, model: str) -> RaglineError:
         return Busy("Ollama is busy; try again in a moment.", retry_after=BUSY_RETRY_S)
     if error.status_code in (401, 403):
         return ModelUnavailable("Ollama refuses the key; set OLLAMA_API_KEY to one that may use this model.")
+    if says_too_long(error.error):
+        return context_too_long(model, error.error)
     return ModelFailed(f"Ollama failed to run {model}: {error.error.rstrip('.')}.")
 
 
 def _missing(model: str) -> UnknownModel:
     return UnknownModel(f"Ollama does not have the model {model}; run `ollama pull {model}`.")
-
-
-def _options(options: GenerateOptions) -> dict[str, Any]:
-    values = {"temperature": options.temperature, "num_predict": options.max_tokens}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _finish(part: ChatResponse) -> Finish:

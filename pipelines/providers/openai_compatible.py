@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Literal
 
 import openai
 from openai import AsyncOpenAI, AsyncStream
@@ -14,9 +15,12 @@ from openai.types.chat import ChatCompletionChunk
 from pipelines.domain import Message, Usage
 from pipelines.errors import Busy, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
 from pipelines.providers.base import ChatDelta, ChatProvider, Finish, GenerateOptions, TextDelta
+from pipelines.providers.context_limits import context_too_long, says_too_long
 
 VENDOR_ERRORS = (openai.OpenAIError, ValueError, AttributeError, TypeError)
 """What the client raises. The last three are an event that is not JSON or not a chunk."""
+
+_REASONS: Mapping[str, Literal["stop", "length", "filtered"]] = {"length": "length", "content_filter": "filtered"}
 
 
 class OpenAICompatibleProvider(ChatProvider):
@@ -27,6 +31,8 @@ class OpenAICompatibleProvider(ChatProvider):
     def __init__(self, base_url: str, *, api_key: str = "", connect_timeout_s: float = 5) -> None:
         self._base_url = base_url
         self._connect_timeout_s = connect_timeout_s
+        self._context_tokens: dict[str, int] = {}
+        self._listed = False
         self._client = AsyncOpenAI(
             base_url=base_url,
             # The client insists on a key; a local vLLM has none.
@@ -59,7 +65,7 @@ class OpenAICompatibleProvider(ChatProvider):
                 raise translated(error, model, self._base_url, answering=True) from error
         if finish is None:
             raise ModelFailed(f"The server at {self._base_url} broke off before the end of the answer of {model}.")
-        yield Finish(reason="length" if finish == "length" else "stop", usage=usage)
+        yield Finish(_REASONS.get(finish, "stop"), usage)
 
     async def check(self, model: str = "") -> None:
         names = await self.models()
@@ -69,9 +75,20 @@ class OpenAICompatibleProvider(ChatProvider):
     async def models(self) -> Sequence[str]:
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                return [model.id async for model in self._client.models.list()]
+                found = [model async for model in self._client.models.list()]
         except (*VENDOR_ERRORS, TimeoutError) as error:
             raise _unavailable(error, self._base_url) from error
+        # vLLM says it beside what OpenAI's API has.
+        limits = {model.id: (model.model_extra or {}).get("max_model_len") for model in found}
+        self._context_tokens = {name: limit for name, limit in limits.items() if isinstance(limit, int)}
+        return [model.id for model in found]
+
+    async def context_tokens(self, model: str) -> int | None:
+        if model not in self._context_tokens and not self._listed:
+            self._listed = True
+            with suppress(ModelUnavailable):
+                await self.models()
+        return self._context_tokens.get(model)
 
     async def close(self) -> None:
         await self._client.close()
@@ -94,6 +111,8 @@ def translated(error: Exception, model: str, base_url: str, *, answering: bool) 
     """What one of `VENDOR_ERRORS` means, raised by a chat with `model` that had begun to answer or not."""
     if isinstance(error, openai.APIStatusError):
         return _from_status(error, model, base_url)
+    if isinstance(error, openai.APIError) and not answering and _is_too_long(error):
+        return context_too_long(model, error.message)
     if isinstance(error, openai.APIConnectionError) and not answering:
         return _unavailable(error, base_url)
     if isinstance(error, openai.APIConnectionError):
@@ -109,22 +128,33 @@ def _from_status(error: openai.APIStatusError, model: str, base_url: str) -> Rag
             return UnknownModel(f"The server at {base_url} does not have the model {model}.")
         case 429:
             return Busy(f"The server at {base_url} is busy; try again.", retry_after=_retry_after(error))
+        case 400 | 413 | 422 if _is_too_long(error):
+            return context_too_long(model, error.message)
         case 401 | 403 | 502 | 503 | 504:
             return _unavailable(error, base_url)
         case status:
             return ModelFailed(f"The server at {base_url} answered {status} for {model}: {error.message.rstrip('.')}.")
 
 
+def _is_too_long(error: openai.APIError) -> bool:
+    return error.code == "context_length_exceeded" or says_too_long(error.message)
+
+
 def _unavailable(error: Exception, base_url: str) -> ModelUnavailable:
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         return ModelUnavailable(f"The server at {base_url} refuses the key; set OPENAI_API_KEY.")
-    return ModelUnavailable(f"The server at {base_url} does not answer; start it or set OPENAI_BASE_URL.")
+    return ModelUnavailable(
+        f"The server at {base_url} does not answer; start it or set OPENAI_BASE_URL.",
+        # A gateway that answers may miss one of its models only.
+        whole_provider=not isinstance(error, openai.APIStatusError),
+    )
 
 
 def _usage(usage: CompletionUsage | None) -> Usage | None:
     if usage is None:
         return None
-    return Usage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
+    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
+    return Usage(usage.prompt_tokens, usage.completion_tokens, cache_read_tokens=cached or 0)
 
 
 def _retry_after(error: openai.APIStatusError) -> float | None:

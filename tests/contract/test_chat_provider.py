@@ -22,10 +22,14 @@ from pipelines.providers.base import (
     InputType,
     TextDelta,
 )
+from pipelines.providers.bedrock import BedrockProvider
 from pipelines.providers.extractive import ExtractiveProvider
 from pipelines.providers.extractive.provider import MODEL
 from pipelines.providers.ollama import OllamaProvider
 from pipelines.providers.openai_compatible import OpenAICompatibleProvider
+from pipelines.providers.sagemaker import SageMakerProvider
+from tests.fakes.aws import REGION, clean_environment
+from tests.fakes.aws_models import running_aws_models
 from tests.models import running_model_server
 
 ASK = [Message("system", "Be brief."), Message("user", "How much leave do I have?")]
@@ -55,17 +59,23 @@ class Case:
     missing: str = "no-such-model"
 
 
-@pytest.fixture(params=["ollama", "openai", "extractive"])
+@pytest.fixture(params=["ollama", "openai", "bedrock", "sagemaker", "extractive"])
 async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
-    async with running_model_server() as server:
+    async with running_model_server() as server, running_aws_models() as aws:
+        model = "mock-ttft0-itl1-len20"
         cases = {
-            "ollama": lambda: Case(OllamaProvider(server.url), "mock-ttft0-itl1-len20"),
-            "openai": lambda: Case(OpenAICompatibleProvider(f"{server.url}/v1"), "mock-ttft0-itl1-len20"),
+            "ollama": lambda: Case(OllamaProvider(server.url), model),
+            "openai": lambda: Case(OpenAICompatibleProvider(f"{server.url}/v1"), model),
+            "bedrock": lambda: Case(
+                BedrockProvider(f"mock.{model}", region=REGION, endpoint_url=aws.url), f"mock.{model}"
+            ),
+            "sagemaker": lambda: Case(SageMakerProvider(model, region=REGION, endpoint_url=aws.url), model),
             "extractive": lambda: Case(ExtractiveProvider(NoMeaning()), MODEL),
         }
-        built = cases[request.param]()
-        yield built
-        await built.provider.close()
+        with clean_environment():
+            built = cases[request.param]()
+            yield built
+            await built.provider.close()
 
 
 async def _all(case: Case, options: GenerateOptions = GenerateOptions()) -> list[ChatDelta]:  # noqa: B008
