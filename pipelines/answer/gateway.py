@@ -11,11 +11,12 @@ import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from pipelines.answer.answered_turns import TURN_HEADER, AnsweredTurns, Turn
 from pipelines.answer.event_stream import EventStream, while_connected
 from pipelines.answer.generate import ModelRouter
 from pipelines.answer.identity import TASK_HEADER, Identity
@@ -36,8 +37,12 @@ from pipelines.answer.stream import (
 from pipelines.answer.tasks import run_task
 from pipelines.domain import AnswerEvent, Citation, CitationsEvent, DoneEvent, Question, TokenEvent, User
 from pipelines.errors import ModelUnavailable
+from pipelines.stores.cache import MemoryCache
 
 Answering = AsyncGenerator[AnswerEvent, None]
+
+TURN_BYTES = 2**20
+"""For turns answered in the last hour, where nobody shares them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class Gateway:
     offer: ModelOffer
     limits: Limits
     spending: Spending = NO_SPENDING
+    turns: AnsweredTurns = field(default_factory=lambda: AnsweredTurns(MemoryCache(TURN_BYTES)))
     replica_id: str = socket.gethostname()
 
     async def models(self, request: Request) -> Response:
@@ -65,11 +71,14 @@ class Gateway:
         model = self.offer.resolve(body.model)
         if task := request.headers.get(TASK_HEADER, ""):
             return await self._task(task, body, model, user)
-        asked = await self._asked(body.question(user, self.limits), model, started)
+        turn = Turn(user.id, model, request.headers.get(TURN_HEADER, ""))
+        fresh = await self.turns.has(turn)
+        asked = await self._asked(body.question(user, self.limits), model, started, fresh=fresh)
+        events = self.turns.watch(turn, self.path.answer(asked))
         envelope = Envelope(request_id=asked.request_id, model=body.model)
         if body.stream:
-            return _event_stream(self.path.answer(asked), OpenAIRenderer(envelope), asked.request_id)
-        text, done, citations = await while_connected(request.receive, _collect(self.path.answer(asked)))
+            return _event_stream(events, OpenAIRenderer(envelope), asked.request_id)
+        text, done, citations = await while_connected(request.receive, _collect(events))
         return JSONResponse(completion(text, done, citations, envelope), headers=measure_headers(done, envelope))
 
     async def answer(self, request: Request) -> Response:
@@ -87,7 +96,9 @@ class Gateway:
         )
         return _event_stream(self.path.answer(asked), MeasuredRenderer(envelope), asked.request_id)
 
-    async def _asked(self, question: Question, model: str, started: float, limit: int | None = None) -> AnswerRequest:
+    async def _asked(
+        self, question: Question, model: str, started: float, *, limit: int | None = None, fresh: bool = False
+    ) -> AnswerRequest:
         """The question as it goes to the workflow; raises `BudgetSpent` while a status can still say it."""
         meant = await self._meant(model)
         self.spending.check(question.user.id, str(meant or model))
@@ -97,6 +108,7 @@ class Gateway:
             request_id=uuid.uuid4().hex,
             started=started,
             limit=limit,
+            fresh=fresh,
             provider=meant.provider if meant else "",
             provider_model=meant.model if meant else "",
         )

@@ -11,13 +11,14 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from pipelines.answer.account import Account, Books
 from pipelines.answer.admission import Admission, QueueFull
 from pipelines.answer.ask_model import Begun, ask_model
+from pipelines.answer.completion import Completion, collected
 from pipelines.answer.health import Health, HealthReport
 from pipelines.answer.model_calls import Attempt, ModelCalls
 from pipelines.answer.model_directory import DEFAULT, ModelDirectory, ModelRef
@@ -34,7 +35,7 @@ from pipelines.errors import (
     RaglineError,
     UnknownModel,
 )
-from pipelines.providers.base import ChatDelta, ChatProvider, Finish, TextDelta
+from pipelines.providers.base import ChatDelta, ChatProvider, TextDelta
 
 _TRY_NEXT = (ModelUnavailable, ModelFailed, Busy, DeadlineExceeded, ContextTooLong)
 """What another model may still answer; it may read more, too. An unknown model is not among them: that is a mistake to
@@ -62,14 +63,6 @@ class Patience:
     first_token_s: float
     idle_s: float
     total_s: float = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """A whole answer."""
-
-    text: str
-    finish: Finish
 
 
 class ModelRouter:
@@ -155,15 +148,7 @@ class ModelRouter:
 
     async def complete(self, request: ModelRequest) -> Completion:
         """The whole answer at once; raises as `stream` does."""
-        pieces: list[str] = []
-        finish = Finish()
-        async with aclosing(self.stream(request)) as deltas:
-            async for delta in deltas:
-                if isinstance(delta, TextDelta):
-                    pieces.append(delta.text)
-                else:
-                    finish = delta
-        return Completion("".join(pieces), finish)
+        return await collected(self.stream(request))
 
     async def close(self) -> None:
         """End the probes and release the providers' connections."""

@@ -18,6 +18,7 @@ from pipelines.answer.embed_questions import QuestionEmbedder
 from pipelines.answer.prompt import number_citations, render_prompt
 from pipelines.answer.recognise import NO_PREFERENCE, Preference, Recogniser
 from pipelines.answer.rerank import Reranker
+from pipelines.answer.retrievals import Basis, basis_of
 from pipelines.answer.turns import Turns
 from pipelines.answer.understand import SEARCH_CHARACTERS, Understood, understand
 from pipelines.answer.understand.rewrite import Rewriter
@@ -35,12 +36,13 @@ SPARE = 2
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """What retrieval found, and the prompt made of it."""
+    """What retrieval found, the prompt made of it, and what the two rest on."""
 
     prompt: Prompt
     passages: tuple[Passage, ...]
     citations: tuple[Citation, ...]
     timings: Timings
+    basis: Basis
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class Retriever:
 
     def _search(self, asked: _Asked, live: Generation, clock: _Clock) -> _Found:
         scopes = asked.question.user.scopes()
+        basis = basis_of(asked.question, live, live.index.catalog())
         preferences = [self._preference(text, live, scopes) for text in asked.texts]
         clock.mark("recognise_ms")
         requests = [
@@ -113,7 +116,7 @@ class Retriever:
         passages = _interleaved([live.index.search(request) for request in requests])
         clock.mark("search_ms")
         named = frozenset(id_ for preference in preferences for id_ in preference.documents)
-        return _Found(relevant(passages, " ".join(asked.texts)), named)
+        return _Found(relevant(passages, " ".join(asked.texts)), named, basis)
 
     def _assemble(self, asked: _Asked, found: _Found, live: Generation, clock: _Clock) -> Retrieval:
         scopes = asked.question.user.scopes()
@@ -126,7 +129,7 @@ class Retriever:
         citations = number_citations(passages)
         prompt = render_prompt(asked.question, citations)
         clock.mark("assemble_ms")
-        return Retrieval(prompt=prompt, passages=passages, citations=citations, timings=clock.timings())
+        return Retrieval(prompt, passages, citations, clock.timings(), found.basis)
 
     def _preference(self, text: str, live: Generation, scopes: Sequence[str]) -> Preference:
         if not self.options.understand:
@@ -160,10 +163,11 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The passages found, best first, and the documents that the question names."""
+    """The passages found, best first, the documents that the question names, and what that rests on."""
 
     passages: Sequence[Passage]
     named: frozenset[str]
+    basis: Basis
 
 
 def _interleaved(rankings: Sequence[Sequence[Passage]]) -> list[Passage]:

@@ -15,6 +15,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from pipelines.answer.read_request import Limits, Many, bounded_question, read_body
+from pipelines.answer.retrievals import Retrievals, Retrieved
 from pipelines.answer.retrieve import Retrieval, Retriever
 from pipelines.answer.sources import to_source
 from pipelines.domain import Filters, Message, Passage, Question, User
@@ -60,8 +61,16 @@ class RetrieveBody(BaseModel):
         return bounded_question(self.question, history, user, limits, filters)
 
 
-def retrieve_api(retriever: Retriever, authorize: Callable[[Request], None], limits: Limits) -> APIRouter:
-    """The retrieval route; `authorize` raises for a caller without the internal key."""
+def retrieve_api(
+    retriever: Retriever,
+    authorize: Callable[[Request], None],
+    limits: Limits,
+    retrievals: Retrievals | None = None,
+) -> APIRouter:
+    """The retrieval route; `authorize` raises for a caller without the internal key.
+
+    What was retrieved is written down in `retrievals`, where somebody shares answers.
+    """
     api = APIRouter(tags=["retrieval"])
 
     @api.post("/retrieve")
@@ -69,6 +78,9 @@ def retrieve_api(retriever: Retriever, authorize: Callable[[Request], None], lim
         authorize(request)
         body = await read_body(request, RetrieveBody, limits)
         found = await retriever.retrieve(body.as_question(limits), limit=body.limit)
+        if retrievals:
+            characters = len(found.prompt.system) + len(found.prompt.text)
+            await retrievals.put(body.request_id, Retrieved(found.basis, characters))
         # As it is, without FastAPI's walk through it: the prompt alone is most of a retrieval's bytes.
         return Response(orjson.dumps(_render(found, body)), media_type="application/json")
 

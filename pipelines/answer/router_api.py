@@ -9,16 +9,17 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from pipelines.answer.coalesce import coalesce, window_s
+from pipelines.answer.completion import Completion
 from pipelines.answer.event_stream import EventStream, while_connected
 from pipelines.answer.generate import ModelRouter
-from pipelines.answer.model_calls import ModelCall
+from pipelines.answer.model_calls import ModelCall, ModelCalls
 from pipelines.answer.model_request import ModelRequest
 from pipelines.answer.openai_format import (
     DONE,
@@ -30,11 +31,31 @@ from pipelines.answer.openai_format import (
 )
 from pipelines.domain import Usage
 from pipelines.errors import ModelFailed
-from pipelines.providers.base import TextDelta
+from pipelines.providers.base import ChatDelta, TextDelta
 
 
-def router_api(router: ModelRouter, authorize: Callable[..., Awaitable[None] | None]) -> APIRouter:
-    """The routes over `router`; `authorize` is the dependency that raises `Unauthorized` without the internal key."""
+class Answers(Protocol):
+    """What answers a call: the router itself, or the answer cache before it."""
+
+    @property
+    def active(self) -> int: ...
+
+    @property
+    def calls(self) -> ModelCalls: ...
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ChatDelta, None]: ...
+
+    async def complete(self, request: ModelRequest) -> Completion: ...
+
+
+def router_api(
+    router: ModelRouter, authorize: Callable[..., Awaitable[None] | None], *, answers: Answers | None = None
+) -> APIRouter:
+    """The routes over `router`; `authorize` is the dependency that raises `Unauthorized` without the internal key.
+
+    Calls are answered by `answers` where it is given, else by the router.
+    """
+    asked_first = answers or router
     api = APIRouter(prefix="/llm/v1", dependencies=[Depends(authorize)])
 
     @api.get("/models")
@@ -51,9 +72,9 @@ def router_api(router: ModelRouter, authorize: Callable[..., Awaitable[None] | N
         asked = body.request(body.request_id or uuid.uuid4().hex)
         headers = {"X-Request-Id": asked.request_id}
         if body.stream:
-            chunks = _chunks(router, asked, include_usage=body.stream_options.include_usage)
+            chunks = _chunks(asked_first, asked, include_usage=body.stream_options.include_usage)
             return EventStream(chunks, render_error=error_line, headers=headers)
-        whole = await while_connected(request.receive, _completion(router, asked))
+        whole = await while_connected(request.receive, _completion(asked_first, asked))
         return JSONResponse(whole, headers=headers)
 
     return api
@@ -72,12 +93,12 @@ async def _refuse_second_voice(router: ModelRouter, request_id: str) -> None:
         raise error
 
 
-async def _chunks(router: ModelRouter, asked: ModelRequest, *, include_usage: bool) -> AsyncGenerator[bytes, None]:
+async def _chunks(answers: Answers, asked: ModelRequest, *, include_usage: bool) -> AsyncGenerator[bytes, None]:
     lines: ChunkLines | None = None
-    async with aclosing(coalesce(router.stream(asked), lambda: window_s(router.active))) as merged:
+    async with aclosing(coalesce(answers.stream(asked), lambda: window_s(answers.active))) as merged:
         async for delta in merged:
             if lines is None:
-                call = await router.calls.get(asked.request_id)
+                call = await answers.calls.get(asked.request_id)
                 lines = ChunkLines(f"chatcmpl-{asked.request_id}", _answering(call, asked))
                 yield lines.role()
             if isinstance(delta, TextDelta):
@@ -85,13 +106,13 @@ async def _chunks(router: ModelRouter, asked: ModelRequest, *, include_usage: bo
                 continue
             yield lines.finish(delta.reason)
             if delta.usage and include_usage:
-                yield lines.usage(_usage(delta.usage, await router.calls.get(asked.request_id)))
+                yield lines.usage(_usage(delta.usage, await answers.calls.get(asked.request_id)))
             yield DONE
 
 
-async def _completion(router: ModelRouter, asked: ModelRequest) -> dict[str, Any]:
-    completion = await router.complete(asked)
-    call = await router.calls.get(asked.request_id)
+async def _completion(answers: Answers, asked: ModelRequest) -> dict[str, Any]:
+    completion = await answers.complete(asked)
+    call = await answers.calls.get(asked.request_id)
     finish = completion.finish
     usage = _usage(finish.usage, call) if finish.usage else None
     return completion_body(

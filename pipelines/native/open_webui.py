@@ -19,6 +19,8 @@ HEADERS = {
     "X-Ragline-Task": "{{TASK}}",
     "X-Ragline-Chat": "{{CHAT_ID}}",
     "X-Ragline-Message": "{{MESSAGE_ID}}",
+    # the same when an answer is asked for again
+    "X-Ragline-Turn": "{{USER_MESSAGE_ID}}",
     # ids, not names: a name may contain the comma that separates them
     "X-Ragline-Groups": "{{USER_GROUP_IDS}}",
 }

@@ -1,0 +1,90 @@
+"""The record of model calls over a cache: the replica that answers a reader need not be the one that ran the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+from pydantic import BaseModel, ValidationError
+
+from pipelines.answer.model_calls import InProcessModelCalls, ModelCall, ModelCalls
+from pipelines.domain import Usage
+from pipelines.errors import RaglineError
+from pipelines.stores.cache import Cache
+
+TTL_S = 900.0
+
+
+class SharedModelCalls(ModelCalls):
+    """Each call in this process and in `cache`. What this process has run it knows without asking."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._here = InProcessModelCalls(max_age_s=TTL_S)
+
+    async def put(self, call: ModelCall) -> None:
+        await self._here.put(call)
+        await self._cache.put(_key(call.request_id), _Record.of(call).model_dump_json().encode(), ttl_s=TTL_S)
+
+    async def get(self, request_id: str) -> ModelCall | None:
+        here = await self._here.get(request_id)
+        if here and here.model:
+            return here
+        told = await self._cache.get(_key(request_id))
+        return (_read(told) if told else None) or here
+
+
+class _Failure(BaseModel):
+    code: str
+    message: str
+    retry_after: float | None = None
+
+    @classmethod
+    def of(cls, error: RaglineError) -> _Failure:
+        return cls(code=error.code, message=error.message, retry_after=error.retry_after)
+
+    def error(self) -> RaglineError:
+        kind = next((each for each in _kinds(RaglineError) if each.code == self.code), RaglineError)
+        error = kind(self.message)
+        error.retry_after = self.retry_after
+        return error
+
+
+class _Record(BaseModel):
+    request_id: str
+    asked: str
+    model: str
+    wait_ms: float
+    model_ttft_ms: float | None = None
+    model_ms: float | None = None
+    usage: Usage | None = None
+    cost_usd: float | None = None
+    dropped_passages: int = 0
+    cached: bool = False
+    failure: _Failure | None = None
+
+    @classmethod
+    def of(cls, call: ModelCall) -> _Record:
+        told = {field.name: getattr(call, field.name) for field in fields(call) if field.name != "error"}
+        return cls(**told, failure=_Failure.of(call.error) if call.error else None)
+
+    def call(self) -> ModelCall:
+        told = {name: getattr(self, name) for name in _Record.model_fields if name != "failure"}
+        return ModelCall(**told, error=self.failure.error() if self.failure else None)
+
+
+def _read(told: bytes) -> ModelCall | None:
+    try:
+        return _Record.model_validate_json(told).call()
+    except ValidationError:
+        return None
+
+
+def _kinds(kind: type[RaglineError]) -> Iterator[type[RaglineError]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from _kinds(narrower)
+
+
+def _key(request_id: str) -> str:
+    return f"call:{request_id}"
