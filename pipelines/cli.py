@@ -21,10 +21,12 @@ from pipelines.provision.normalise import as_text, normalise
 from pipelines.provision.run import fingerprint, n8n_target
 from pipelines.provision.run import provision as provision_stack
 from pipelines.settings import Settings, StackSettings
+from pipelines.usage_commands import app as usage_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(documents_app)
 app.add_typer(doctor_app)
+app.add_typer(usage_app)
 app.add_typer(evaluate_app, name="eval")
 console = Console()
 error_console = Console(stderr=True)
