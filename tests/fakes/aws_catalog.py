@@ -22,7 +22,10 @@ _ARN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A foundation model. `on_demand` are the regions in which its bare id can be asked: "*" for all."""
+    """A foundation model, and what it makes: a `TEXT`, an `EMBEDDING` or a `SCORE`.
+
+    `on_demand` are the regions in which its bare id can be asked ("*": all of them), `geographies` those of its profiles.
+    """
 
     id: str
     name: str
@@ -58,9 +61,14 @@ MODELS = (
     ),
     Model("mistral.mistral-large-2402-v1:0", "Mistral Large (24.02)", on_demand=("*",), context_tokens=32_000),
     Model("amazon.titan-embed-text-v2:0", "Titan Text Embeddings V2", "EMBEDDING", on_demand=("*",)),
+    Model("amazon.titan-embed-text-v1", "Titan Embeddings G1 - Text", "EMBEDDING", on_demand=("*",)),
+    Model(
+        *("amazon.nova-2-multimodal-embeddings-v1:0", "Nova Multimodal Embeddings", "EMBEDDING", _IMAGES),
+        on_demand=("us-east-1",),
+    ),
     Model("cohere.embed-multilingual-v3", "Embed Multilingual", "EMBEDDING", on_demand=("*",)),
     Model("cohere.embed-v4:0", "Embed v4", "EMBEDDING", _IMAGES, (), ("us", "eu", "global")),
-    Model("amazon.rerank-v1:0", "Rerank 1.0", on_demand=("*",)),
+    Model("amazon.rerank-v1:0", "Rerank 1.0", "SCORE", on_demand=("*",)),
 )
 _BY_ID = {model.id: model for model in MODELS}
 

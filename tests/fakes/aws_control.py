@@ -47,8 +47,11 @@ class BedrockControl:
 
     async def _models(self, request: Request) -> web.Response:
         makes, kind = (request.http.query.get(name, "") for name in ("byOutputModality", "byInferenceType"))
-        listed = [_summary(model, request.region) for model in MODELS if makes in ("", model.makes)]
-        fitting = [summary for summary in listed if kind in ("", *summary["inferenceTypesSupported"])]
+        fitting = [
+            summary
+            for summary in (_summary(model, request.region) for model in MODELS)
+            if makes in ("", *summary["outputModalities"]) and kind in ("", *summary["inferenceTypesSupported"])
+        ]
         return json_response({"modelSummaries": fitting})
 
     async def _model(self, request: Request) -> web.Response:
@@ -130,7 +133,7 @@ def _summary(model: Model, region: str) -> dict[str, Any]:
         "modelName": model.name,
         "providerName": model.maker.capitalize(),
         "inputModalities": list(model.reads),
-        "outputModalities": [model.makes],
+        "outputModalities": ["EMBEDDING" if model.makes == "EMBEDDING" else "TEXT"],
         "responseStreamingSupported": model.makes == "TEXT",
         "customizationsSupported": [],
         "inferenceTypesSupported": kinds,

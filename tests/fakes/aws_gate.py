@@ -12,12 +12,13 @@ from aiohttp import web
 from tests.fakes.aws_scripts import texts_of
 from tests.fakes.aws_signature import Keys, check_signature, signing_region
 from tests.fakes.aws_wire import Refusal, Refused
+from tests.models.script import Script
 from tests.models.stats import Stats
 
 
 @dataclass(slots=True)
 class AwsStats(Stats):
-    """What the models server counts, and the requests in the order in which they came: each its model and question."""
+    """What the model server counts, and all requests in the order in which they came: each its model and question."""
 
     arrivals: list[dict[str, str]] = field(default_factory=list)
     last_model: str = ""
@@ -27,11 +28,10 @@ class AwsStats(Stats):
         self.arrivals.clear()
         self.last_model = ""
 
-    def arrived(self, model: str, body: dict[str, Any]) -> str:
-        """Note a request to a model; returns its question, the text of its last message."""
+    def note(self, model: str, body: dict[str, Any]) -> str:
+        """Note that a request came, served or not; returns its question, the text of its last message."""
         messages = body.get("messages") or [{}]
         question = "\n".join(texts_of(messages[-1].get("content")))
-        self.requests += 1
         self.last_model, self.last_request = model, body
         self.arrivals.append({"model": model, "question": question[-200:]})
         return question
@@ -62,6 +62,12 @@ class Gate:
     keys: Keys = field(default_factory=Keys)
     stats: AwsStats = field(default_factory=AwsStats)
     refusal: Refusal | None = None
+
+    def serve(self, model: str, script: Script, throttled: Refusal) -> None:
+        """Count a request to a model, unless that is busy: `-busy2` is for the first two requests."""
+        if script.fault == "busy" and self.stats.refuses(model, script.fault_after):
+            raise Refused(throttled)
+        self.stats.requests += 1
 
     def route(
         self, handler: Callable[[Request], Awaitable[web.StreamResponse]], service: str = "bedrock"

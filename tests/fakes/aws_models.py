@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, field
-from threading import Thread
+from functools import partial
 
 import orjson
 from aiohttp import web
@@ -23,6 +23,7 @@ from tests.fakes.aws_gate import AwsStats, Gate
 from tests.fakes.aws_signature import Keys
 from tests.fakes.aws_wire import Refusal, application, running
 from tests.fakes.bedrock_chat import BedrockChat
+from tests.fakes.in_a_thread import in_a_thread
 from tests.fakes.sagemaker import Endpoints
 
 
@@ -85,20 +86,9 @@ async def running_aws_models(port: int = 0, *, region: str = "") -> AsyncIterato
         yield server
 
 
-@contextmanager
-def aws_models_in_a_thread(*, region: str = "") -> Iterator[AwsModels]:
+def aws_models_in_a_thread(*, region: str = "") -> AbstractContextManager[AwsModels]:
     """Run them in an event loop of their own, for tests that call boto3 and have no loop."""
-    loop = asyncio.new_event_loop()
-    thread = Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    running_there = running_aws_models(region=region)
-    try:
-        yield asyncio.run_coroutine_threadsafe(running_there.__aenter__(), loop).result()
-    finally:
-        asyncio.run_coroutine_threadsafe(running_there.__aexit__(None, None, None), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    return in_a_thread(partial(running_aws_models, region=region))
 
 
 def main() -> None:

@@ -78,7 +78,8 @@ class BedrockChat:
         if tokens > limit:
             raise Refused(bedrock_refusals.too_long(asked.name, tokens, limit))
         usage = self._usage(body, asked, tokens)
-        question = self.gate.stats.arrived(model_id, body)
+        question = self.gate.stats.note(model_id, body)
+        self.gate.serve(model_id, performance.script, bedrock_refusals.THROTTLED)
         _refuse(bedrock_refusals.of_script(performance))
         return self._play(performance, body, question, usage)
 

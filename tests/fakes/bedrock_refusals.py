@@ -10,6 +10,11 @@ from tests.fakes.aws_wire import ACCOUNT, Refusal
 
 UNKNOWN_MODEL = Refusal(400, "ValidationException", "The provided model identifier is invalid.")
 NO_ACCESS = Refusal(403, "AccessDeniedException", "You don't have access to the model with the specified model ID.")
+NO_CHAT = Refusal(
+    400,
+    "ValidationException",
+    "This action doesn't support the model that you provided. Try again with a supported text or chat model.",
+)
 NO_CACHING = Refusal(
     403,
     "AccessDeniedException",
@@ -51,14 +56,12 @@ def of_model(model_id: str, asked: Asked, performance: Performance, region: str,
         return denied(action, _resource(model_id, asked, region))
     if "closed" in performance.own:
         return NO_ACCESS
-    return None
+    return NO_CHAT if asked.model is not None and asked.model.makes != "TEXT" else None
 
 
 def of_script(performance: Performance) -> Refusal | None:
     """The error that a model of this name sends in place of an answer."""
     script = performance.script
-    if script.fault == "busy":
-        return THROTTLED
     if script.fault != "err" or script.fault_after:
         return None
     return next((_IN_PLACE_OF_AN_ANSWER[own] for own in performance.own if own in _IN_PLACE_OF_AN_ANSWER), MODEL_ERROR)

@@ -9,6 +9,8 @@ import orjson
 from tests.fakes.aws_scripts import Performance
 from tests.fakes.aws_wire import ACCOUNT, Refusal
 
+NAMESPACE = "com.amazonaws.sagemaker.runtime"
+THROTTLED = Refusal(400, "ThrottlingException", "Rate exceeded", message_name="Message", namespace=NAMESPACE)
 CRASHED = "EngineCore encountered an issue. See stack trace (above) for the root cause."
 
 
@@ -29,8 +31,6 @@ def denied(action: str, name: str, region: str) -> Refusal:
 def of_script(name: str, performance: Performance, region: str) -> Refusal | None:
     """The error that an endpoint of this name sends in place of an answer."""
     script = performance.script
-    if script.fault == "busy":
-        return refusal(400, "ThrottlingException", "Rate exceeded")
     if script.fault != "err" or script.fault_after:
         return None
     if "unavailable" in performance.own:
@@ -62,9 +62,7 @@ def of_container(name: str, status: int, message: str, region: str) -> Refusal:
 
 
 def refusal(status: int, code: str, message: str, **more: Any) -> Refusal:
-    return Refusal(
-        status, code, message, more=more, message_name="Message", namespace="com.amazonaws.sagemaker.runtime"
-    )
+    return Refusal(status, code, message, more=more, message_name="Message", namespace=NAMESPACE)
 
 
 def endpoint_arn(name: str, region: str) -> str:

@@ -62,6 +62,10 @@ def _events(client: BedrockRuntimeClient, model: str = QUICK, **more: Any) -> Ge
             yield from event.items()
 
 
+def _headers(message: Any) -> dict[str, str]:
+    return dict(message.headers)
+
+
 def _text(events: list[tuple[str, Any]]) -> str:
     deltas = (body.get("delta", {}) for kind, body in events if kind == "contentBlockDelta")
     return "".join(delta.get("text", "") for delta in deltas)
@@ -93,13 +97,17 @@ def test_frames_are_read_byte_by_byte_by_botocores_parser() -> None:
     for place in range(len(sent)):
         buffer.add_data(sent[place : place + 1])
     first, second = list(buffer)
-    assert {name: str(value) for name, value in first.headers.items()} == {
+    assert _headers(first) == {
         ":event-type": "contentBlockDelta",
         ":content-type": "application/json",
         ":message-type": "event",
     }
     assert first.payload == "für".encode()
-    assert (second.headers[":message-type"], second.headers[":exception-type"]) == ("exception", "throttlingException")
+    assert _headers(second) == {
+        ":exception-type": "throttlingException",
+        ":content-type": "application/json",
+        ":message-type": "exception",
+    }
 
 
 @pytest.mark.parametrize(
@@ -147,6 +155,7 @@ def test_says_why_it_stopped(client: BedrockRuntimeClient, ending: str, reason: 
         ("gpt-4", 400, "ValidationException", "The provided model identifier is invalid."),
         ("us.amazon.nova-lite-v1:0", 400, "ValidationException", "The provided model identifier is invalid."),
         ("amazon.nova-lite-v1:0", 400, "ValidationException", "with on-demand throughput isn’t supported. Retry"),
+        ("amazon.titan-embed-text-v2:0", 400, "ValidationException", "Try again with a supported text or chat model."),
         (f"{QUICK}-ondemand", 400, "ValidationException", "with on-demand throughput isn’t supported. Retry"),
         (f"{QUICK}-denied", 403, "AccessDeniedException", "perform: bedrock:InvokeModelWithResponseStream on resource"),
         (f"{QUICK}-closed", 403, "AccessDeniedException", "You don't have access to the model with the specified"),
@@ -164,6 +173,13 @@ def test_refuses_in_the_words_of_aws(
     found = _refused(client, model)
     assert found[:2] == (status, code)
     assert says in found[2]
+
+
+def test_is_busy_for_as_many_requests_as_its_name_says(client: BedrockRuntimeClient, server: AwsModels) -> None:
+    model = f"{QUICK}-busy2"
+    assert [_refused(client, model)[1] for _ in range(2)] == ["ThrottlingException"] * 2
+    assert list(_events(client, model))
+    assert (server.stats.requests, len(server.stats.arrivals)) == (1, 3)
 
 
 def test_names_the_profile_that_may_not_be_asked(client: BedrockRuntimeClient, server: AwsModels) -> None:
