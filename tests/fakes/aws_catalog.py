@@ -24,7 +24,7 @@ _ARN = re.compile(
 class Model:
     """A foundation model, and what it makes: a `TEXT`, an `EMBEDDING` or a `SCORE`.
 
-    `on_demand` are the regions in which its bare id can be asked ("*": all of them), `geographies` those of its profiles.
+    `on_demand` are the regions in which its bare id can be asked ("*": all), `geographies` those of its profiles.
     """
 
     id: str
