@@ -17,6 +17,7 @@ from typing import Any
 from pipelines.answer.cite import CitationFilter
 from pipelines.answer.model_calls import ModelCall, ModelCalls
 from pipelines.answer.model_names import spoken
+from pipelines.answer.retrievals import Retrievals, Retrieved
 from pipelines.answer.sources import read_sources
 from pipelines.answer.spending import NO_SPENDING, Spending, Spent
 from pipelines.answer.workflow import (
@@ -94,8 +95,9 @@ class AnswerRequest:
 class AnswerPath:
     """Answers questions through one workflow.
 
-    `prices` and `spending` are for answers of n8n's own model nodes, which tell nobody what they took: their tokens are
-    estimated from what went in and came out, and charged to the model that was meant. All others the router records.
+    `prices`, `spending` and `retrievals` are for answers of n8n's own model nodes, which tell nobody what they took:
+    their tokens are estimated from how long the prompt and the answer are, and charged to the model that was meant. All
+    other answers are recorded by the router.
     """
 
     workflow: WorkflowClient
@@ -103,6 +105,7 @@ class AnswerPath:
     deadline_s: float
     prices: PriceList = NO_PRICES
     spending: Spending = NO_SPENDING
+    retrievals: Retrievals | None = None
 
     async def answer(self, request: AnswerRequest) -> AsyncGenerator[AnswerEvent, None]:
         """Yield the answer's events; the last one of a whole answer is a `DoneEvent`.
@@ -120,7 +123,7 @@ class AnswerPath:
                     if isinstance(event, WorkflowText) and not progress.writing:
                         call = await self.calls.get(request.request_id)
                         if call is None:
-                            await self.calls.put(progress.begun_elsewhere())
+                            await self._begun_elsewhere(progress, request.request_id)
                         for status in progress.begin(call):
                             yield status
                     for answer_event in progress.follow(event):
@@ -139,6 +142,10 @@ class AnswerPath:
             yield progress.done_elsewhere(self._estimated(progress.usage, request))
         else:
             yield progress.done(await self.calls.get(request.request_id))
+
+    async def _begun_elsewhere(self, progress: _Progress, request_id: str) -> None:
+        retrieved = await self.retrievals.get(request_id) if self.retrievals else None
+        await self.calls.put(progress.begun_elsewhere(retrieved))
 
     def _estimated(self, usage: Usage, request: AnswerRequest) -> Spent:
         return Spent(request.question.user.id, request.meant, usage, self.prices.cost_usd(request.meant, usage))
@@ -184,9 +191,11 @@ class _Progress:
         self._first_token = time.perf_counter()
         return [self._found, *(StatusEvent(notice, done=True) for notice in _notices(call))]
 
-    def begun_elsewhere(self) -> ModelCall:
+    def begun_elsewhere(self, retrieved: Retrieved | None) -> ModelCall:
         """The record of an answer that no model of this router has begun, so that the router begins no second one."""
         self.elsewhere = True
+        if retrieved:
+            self._prompt_characters = retrieved.prompt_characters
         return ModelCall(self._request.request_id, asked="", model="", wait_ms=0, model_ttft_ms=0)
 
     def follow(self, event: WorkflowEvent) -> list[AnswerEvent]:
@@ -246,19 +255,13 @@ class _Progress:
         citations = read_sources(content["sources"])
         self._numbers.update(citation.number for citation in citations)
         self._timings = _with_retrieval(self._timings, content.get("timings"))
-        self._prompt_characters = max(self._prompt_characters, _prompt_characters(content, citations))
+        # Without a record of the prompt: it is longer than this.
+        self._prompt_characters += sum(len(passage) for citation in citations for passage in citation.passages)
         self._found = StatusEvent(_describe(citations), done=True)
         return [replace(self._found, done=False), CitationsEvent(citations)]
 
     def _since(self, moment: float) -> float:
         return round((moment - self._request.started) * 1000, 3)
-
-
-def _prompt_characters(content: dict[str, Any], citations: tuple[Citation, ...]) -> int:
-    """How long the prompt is that `/retrieve` made; of a workflow that keeps it to itself, its passages at least."""
-    texts = [content.get(part) for part in ("system", "prompt")]
-    said = sum(len(text) for text in texts if isinstance(text, str))
-    return said or sum(len(passage) for citation in citations for passage in citation.passages)
 
 
 def _notices(call: ModelCall | None) -> list[str]:

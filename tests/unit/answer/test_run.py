@@ -12,12 +12,14 @@ import pytest
 from aiohttp import web
 
 from pipelines.answer.model_calls import InProcessModelCalls, ModelCall
+from pipelines.answer.retrievals import Basis, Retrievals, Retrieved
 from pipelines.answer.run import AnswerPath, AnswerRequest
 from pipelines.answer.spending import Spending, Spent
 from pipelines.answer.workflow import WorkflowClient
 from pipelines.cost import Price, PriceList
 from pipelines.domain import AnswerEvent, DoneEvent, Question, TokenEvent, Usage, User
 from pipelines.errors import WorkflowFailed
+from pipelines.stores.cache import MemoryCache
 from tests.fakes.n8n import Handler, N8n, answer, chunk, stream
 
 NOVA = "bedrock/nova"
@@ -72,37 +74,38 @@ def serve(tmp_path: Path) -> Serve:
     @asynccontextmanager
     async def path_over(webhook: Handler) -> AsyncIterator[Bench]:
         (tmp_path / "key").write_text("n8n-key")
-        calls, spending = InProcessModelCalls(), Noted()
+        calls, spending, retrievals = InProcessModelCalls(), Noted(), Retrievals(MemoryCache(10_000))
+        await retrievals.put("r1", Retrieved(Basis("a", "b"), prompt_characters=4000))
         async with N8n(webhook) as n8n:
             client = WorkflowClient(
                 n8n.url, path="answer-question", key="k" * 16, api_key_file=tmp_path / "key", idle_timeout_s=5
             )
             async with client as workflow:
-                path = AnswerPath(workflow, calls, 30, prices=PRICES, spending=spending)
+                path = AnswerPath(workflow, calls, 30, prices=PRICES, spending=spending, retrievals=retrievals)
                 yield Bench(path, spending, calls)
 
     return path_over
 
 
-def request_of(*, provider: str = "bedrock", model: str = "nova") -> AnswerRequest:
+def request_of(*, request_id: str = "r1", provider: str = "bedrock", model: str = "nova") -> AnswerRequest:
     question = Question(text="How much leave?", user=User(id="u1"))
     return AnswerRequest(
-        question, "default", "r1", started=time.perf_counter(), provider=provider, provider_model=model
+        question, "default", request_id, started=time.perf_counter(), provider=provider, provider_model=model
     )
 
 
-def retrieved(**fields: object) -> bytes:
+def retrieved() -> bytes:
     passage = {
         "source": {"id": "leave#3", "name": "Leave p.3"},
         "document": ["x" * 300],
         "metadata": [{"source": "leave#3", "name": "Leave p.3", "number": 1, "document_id": "leave", "page": 3}],
         "distances": [0.9],
     }
-    return chunk("item", json.dumps({"execution_id": "77", "sources": [passage], **fields}), "Send citations")
+    return chunk("item", json.dumps({"execution_id": "77", "sources": [passage]}), "Send citations")
 
 
 async def by_n8ns_own_node(request: web.Request) -> web.StreamResponse:
-    return await stream(request, retrieved(system="s" * 1000, prompt="p" * 3000), answer("Thirty ", "days [1]."))
+    return await stream(request, retrieved(), answer("Thirty ", "days [1]."))
 
 
 async def test_what_nobody_counted_is_estimated_from_the_prompt_and_the_answer_and_charged_once(serve: Serve) -> None:
@@ -116,37 +119,33 @@ async def test_what_nobody_counted_is_estimated_from_the_prompt_and_the_answer_a
     assert bench.spending.spent == [Spent("u1", NOVA, Usage(1000, 4, estimated=True), done.cost_usd)]
 
 
-async def test_a_workflow_that_keeps_the_prompt_to_itself_is_charged_for_its_passages_at_least(serve: Serve) -> None:
-    async def webhook(request: web.Request) -> web.StreamResponse:
-        return await stream(request, retrieved(), answer("Thirty days."))
-
-    async with serve(webhook) as bench:
-        done = (await bench.ask(request_of()))[-1]
+async def test_where_the_prompt_was_not_noted_it_is_charged_for_question_and_passages_at_least(serve: Serve) -> None:
+    async with serve(by_n8ns_own_node) as bench:
+        done = (await bench.ask(request_of(request_id="r2")))[-1]
     assert isinstance(done, DoneEvent)
-    assert done.usage is not None
-    assert done.usage.prompt_tokens >= 75
+    assert done.usage == Usage(79, 4, estimated=True)
 
 
 async def test_an_answer_that_breaks_off_is_charged_for_what_was_written(serve: Serve) -> None:
     async def webhook(request: web.Request) -> web.StreamResponse:
         broken = chunk("begin") + chunk("item", "Thirty d") + chunk("error", "overloaded")
-        return await stream(request, retrieved(prompt="p" * 400), broken)
+        return await stream(request, retrieved(), broken)
 
     async with serve(webhook) as bench:
         with pytest.raises(WorkflowFailed):
             await bench.ask(request_of())
-    assert [spent.usage for spent in bench.spending.spent] == [Usage(100, 2, estimated=True)]
+    assert [spent.usage for spent in bench.spending.spent] == [Usage(1000, 2, estimated=True)]
 
 
 async def test_a_reader_who_goes_away_is_charged_for_what_was_written(serve: Serve) -> None:
     async def webhook(request: web.Request) -> web.StreamResponse:
-        return await stream(request, retrieved(prompt="p" * 400), chunk("begin"), chunk("item", "Thirty d"), then=5)
+        return await stream(request, retrieved(), chunk("begin"), chunk("item", "Thirty d"), then=5)
 
     async with serve(webhook) as bench, aclosing(bench.path.answer(request_of())) as events:
         async for event in events:
             if isinstance(event, TokenEvent):
                 break
-    assert [spent.usage for spent in bench.spending.spent] == [Usage(100, 2, estimated=True)]
+    assert [spent.usage for spent in bench.spending.spent] == [Usage(1000, 2, estimated=True)]
 
 
 async def test_an_answer_of_the_router_is_left_to_the_router(serve: Serve) -> None:
