@@ -74,11 +74,9 @@ async def _first_words(
 
 
 def _pause_s(error: Busy, tries: int) -> float:
-    """What the provider asks for and a little more, or twice as long each time; spread, so that not all return at once.
+    """What the provider asks for, and twice as much more each time; spread, so that not all return at once.
 
     https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
     spread = random.uniform(0.5, 1)  # noqa: S311  a spread in time, no secret
-    if error.retry_after:
-        return error.retry_after * (0.5 + spread) if error.retry_after < LONGEST_PAUSE_S else error.retry_after
-    return FIRST_PAUSE_S * spread * (1 << tries)
+    return (error.retry_after or 0) + FIRST_PAUSE_S * (1 << tries) * spread

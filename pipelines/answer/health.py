@@ -24,7 +24,7 @@ from pipelines.providers.base import ChatProvider
 
 MAX_CIRCUITS = 256
 """Callers choose the names of models: only those that failed have a circuit, and no more than these."""
-PROBE_LIMIT_S = 10.0
+PROBE_LIMIT_S = 30.0
 
 _COUNTED = (ModelUnavailable, ModelFailed, DeadlineExceeded)
 """What says that a model is not well. That it is busy, unknown, too dear or reads no more does not."""
