@@ -1,15 +1,14 @@
 """A whole real stack for tests and benchmarks: its own state and ports, the installed parts, and the model server.
 
-Nothing is a stand-in but the model itself: `tests/models` speaks Ollama's protocol with delays named in the model's
-name.
+Nothing is a stand-in but the models themselves: `tests/models` speaks Ollama's protocol and `tests/fakes/aws_models`
+that of AWS, both with delays named in the model's name.
 """
 
 from __future__ import annotations
 
 import secrets
-import signal
-import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,10 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg
 from rich.console import Console
-from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from pipelines.client import DocumentsClient
 from pipelines.domain import Grant
@@ -30,8 +27,9 @@ from pipelines.native.postgres import server_url
 from pipelines.native.status import PartStatus, status
 from pipelines.native.up import up
 from pipelines.provision.open_webui import OpenWebUI
-from pipelines.provision.run import open_webui_admin, provision
+from pipelines.provision.run import fingerprint, open_webui_admin, provision
 from pipelines.settings import StackSettings
+from tests.model_processes import AWS_REGION, ModelProcess, keys_of_aws, running_process
 
 CHECKOUT = Path(__file__).parents[1]
 DOCUMENTS = CHECKOUT / "tests" / "documents"
@@ -48,12 +46,29 @@ BREAKS = "mock-ttft50-itl20-len50-fail5"
 REFUSES = "mock-ttft0-itl0-len10-err"
 MISCITES = "mock-say50-It-is-28-days-[1]-or-30-[99]-a-year-[Source-1][98]."
 """Cites passages that it was not given."""
-MODELS = (FAST, SLOW, VERY_SLOW, BREAKS, REFUSES, MISCITES)
+LATE = "mock-ttft20000-itl0-len5"
+"""Twenty seconds to the first word."""
+MODELS = (FAST, SLOW, VERY_SLOW, LATE, BREAKS, REFUSES, MISCITES)
+
+BEDROCK = "us.amazon.nova-lite-v1:0"
+BEDROCK_SLOW = "mock-ttft100-itl60-len60"
+BEDROCK_REFUSES = tuple(f"mock-ttft0-itl0-len9-err-{how}" for how in ("throttled", "invalid"))
+BEDROCK_BREAKS = "mock-ttft50-itl20-len50-err5-internal"
+BEDROCK_MODELS = (BEDROCK_SLOW, *BEDROCK_REFUSES, BEDROCK_BREAKS)
+
+CHOICES = ",".join([*(f"ollama/{model}" for model in MODELS), "extractive/quotes"])
+
+WITH_BEDROCK = {
+    "aws_region": AWS_REGION,
+    "bedrock_model": BEDROCK,
+    "llm_choices": ",".join([CHOICES, *(f"bedrock/{model}" for model in BEDROCK_MODELS)]),
+}
+"""Settings of a stack that Bedrock is set up for too."""
 
 
-def choice(model: str) -> str:
-    """The id under which a model of the model server is offered."""
-    return f"{MODEL}:ollama/{model}"
+def choice(model: str, provider: str = "ollama") -> str:
+    """The id under which a model of a server of models is offered."""
+    return f"{MODEL}:{provider}/{model}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +76,8 @@ class Stack:
     """A running stack and the ways tests look into it."""
 
     settings: StackSettings
-    models_url: str
+    models: ModelProcess
+    aws: ModelProcess
 
     @contextmanager
     def admin(self) -> Iterator[OpenWebUI]:
@@ -111,11 +127,20 @@ class Stack:
 
     def model_stats(self) -> dict[str, Any]:
         """What the model server saw since `reset_models`."""
-        stats: dict[str, Any] = httpx.get(f"{self.models_url}/mock/stats").json()
-        return stats
+        return self.models.stats()
 
     def reset_models(self) -> None:
-        httpx.post(f"{self.models_url}/mock/reset").raise_for_status()
+        self.models.reset()
+
+    @contextmanager
+    def switched(self, **changes: Any) -> Iterator[float]:
+        """The same stack with other settings, as a second `make up` brings them in; yields the seconds it took."""
+        began = time.monotonic()
+        try:
+            _bring_up(self.settings.model_copy(update=changes))
+            yield time.monotonic() - began
+        finally:
+            _bring_up(self.settings)
 
     def part(self, name: str) -> PartStatus:
         """How a part is doing."""
@@ -125,24 +150,37 @@ class Stack:
 @contextmanager
 def running_stack(state: Path, *, first_port: int, **overrides: Any) -> Iterator[Stack]:
     """Start a stack whose data is in `state`, on ports from `first_port` on, and stop it at the end."""
-    models_port = first_port + 9
-    settings = _settings(state, first_port, models_port, overrides)
+    settings = _settings(state, first_port, models_port=first_port + 9, overrides=overrides)
     state.mkdir(parents=True, exist_ok=True)
     for shared in ("env", "models"):
         (INSTALLED.parent / shared).mkdir(exist_ok=True)
         if not (state / shared).exists():
             (state / shared).symlink_to(INSTALLED.parent / shared)
-    console = Console(file=sys.__stderr__, force_terminal=False)
-    with _model_server(models_port) as models_url:
+    with (
+        running_process("tests.models", first_port + 9) as models,
+        running_process("tests.fakes.aws_models", first_port + 8) as aws,
+        keys_of_aws(aws.url),
+    ):
         try:
-            up(settings, console, provision=lambda: _provision(settings))
-            stack = Stack(settings, models_url)
+            models.start()
+            if settings.bedrock_model:
+                aws.start()
+            _bring_up(settings)
+            stack = Stack(settings, models, aws)
             try:
                 yield stack
             finally:
                 stack.close()
         finally:
-            down(settings.state_dir, console)
+            down(settings.state_dir, _console())
+
+
+def _bring_up(settings: StackSettings) -> None:
+    up(settings, _console(), provision=lambda: _provision(settings), fingerprint=fingerprint(settings))
+
+
+def _console() -> Console:
+    return Console(file=sys.__stderr__, force_terminal=False)
 
 
 def _provision(settings: StackSettings) -> None:
@@ -168,22 +206,7 @@ def _settings(state: Path, first_port: int, models_port: int, overrides: dict[st
         "ollama_num_parallel": 64,
         "llm_provider": "ollama",
         "llm_model": FAST,
-        "llm_choices": ",".join([*(f"ollama/{model}" for model in MODELS), "extractive/quotes"]),
+        "llm_choices": CHOICES,
         "llm_fallback": "",
     }
     return StackSettings(_env_file=None, **(values | overrides))
-
-
-@contextmanager
-def _model_server(port: int) -> Iterator[str]:
-    command = [sys.executable, "-m", "tests.models", "--port", str(port)]
-    process = subprocess.Popen(command, cwd=CHECKOUT)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for attempt in Retrying(stop=stop_after_delay(15), wait=wait_fixed(0.1), reraise=True):
-            with attempt:
-                httpx.get(f"{url}/api/version").raise_for_status()
-        yield url
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=10)

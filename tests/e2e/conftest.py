@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack import HANDBOOK, Stack, running_stack
+from tests.stack import HANDBOOK, WITH_BEDROCK, Stack, running_stack
 
 PEOPLE_TEAM = "People team"
 
@@ -29,7 +29,7 @@ def empty_stack(tmp_path_factory: pytest.TempPathFactory, share: Path) -> Iterat
     """A stack as it is after the first `make up`: no document has been put in yet."""
     state: Path = tmp_path_factory.mktemp("stack")
     state.parent.chmod(0o755)  # PostgreSQL may run as another user
-    with running_stack(state, first_port=23000, document_sources=str(share)) as stack:
+    with running_stack(state, first_port=23000, document_sources=str(share), **WITH_BEDROCK) as stack:
         yield stack
 
 

@@ -13,7 +13,7 @@ import pytest
 from pipelines.native.postgres import server_url
 from pipelines.provision.n8n import BESIDE_SUFFIX, fetch_workflow, provision_n8n
 from pipelines.provision.normalise import as_text, normalise
-from pipelines.provision.run import n8n_target, provision
+from pipelines.provision.run import NATIVE_WORKFLOW, n8n_target, provision
 from tests.stack import MODEL, Stack
 
 pytestmark = pytest.mark.stack
@@ -70,10 +70,11 @@ def test_a_newer_workflow_replaces_one_nobody_touched_and_keeps_one_that_was_edi
     assert note(fetch_workflow(target, NAME + BESIDE_SUFFIX)) == "the third version"
 
 
-def test_a_workflow_exported_from_n8n_is_the_file_it_came_from(stack: Stack) -> None:
-    exported = fetch_workflow(n8n_target(stack.settings), "answer-question")
+@pytest.mark.parametrize("name", ["answer-question", NATIVE_WORKFLOW])
+def test_a_workflow_exported_from_n8n_is_the_file_it_came_from(stack: Stack, name: str) -> None:
+    exported = fetch_workflow(n8n_target(stack.settings), name)
     text = as_text(normalise(exported, pipelines_url=stack.settings.pipelines_url))
-    assert text == (stack.settings.workflows_dir / "answer-question.json").read_text()
+    assert text == (stack.settings.workflows_dir / f"{name}.json").read_text()
 
 
 def test_the_key_for_n8n_is_for_its_owner_only(stack: Stack) -> None:
