@@ -29,7 +29,7 @@ class ChatLines:
         self._server, self._model = server, model
         self._rest = b""
         self._reason = ""
-        self._ended = False
+        self.ended = False
         self._usage: Usage | None = None
         self.begun = False
 
@@ -53,7 +53,7 @@ class ChatLines:
 
     def finish(self) -> Finish:
         """The end of the answer; raises `ModelFailed` when it broke off before."""
-        if not (self._reason or self._ended):
+        if not (self._reason or self.ended):
             raise ModelFailed(f"{self._server} broke off before the end of the answer of {self._model}.")
         return Finish(_REASONS.get(self._reason, "stop"), self._usage)
 
@@ -65,7 +65,7 @@ class ChatLines:
                 raise ValueError("a line that is neither an event nor JSON")
             return
         if line == _DONE:
-            self._ended = True
+            self.ended = True
         elif line:
             yield from self._of_chunk(orjson.loads(line))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 import openai
+import psutil
 import pytest
 
 from pipelines.domain import Message, Usage
@@ -82,7 +83,6 @@ async def test_cancelling_a_silent_call_stops_the_model_at_once(
         ("gpt", UnknownModel, "does not have the model gpt"),
         ("mock-ttft0-itl0-len5-busy", Busy, "busy"),
         ("mock-ttft0-itl0-len5-err", ModelFailed, "llama runner process has terminated"),
-        ("mock-ttft0-itl0-len9-err5", ModelFailed, "an error was encountered"),
         ("mock-ttft0-itl1-len9-fail5", ModelFailed, "broke"),
     ],
 )
@@ -92,6 +92,28 @@ async def test_translates_what_the_server_says(
     with pytest.raises(error, match=says) as raised:
         await _all(provider, model)
     assert isinstance(raised.value.__cause__, VENDOR_ERRORS)
+
+
+async def test_an_error_in_the_middle_is_said_as_the_server_says_it(provider: OpenAICompatibleProvider) -> None:
+    with pytest.raises(ModelFailed, match="an error was encountered"):
+        await _all(provider, "mock-ttft0-itl0-len9-err5")
+
+
+async def test_a_line_separator_in_the_text_does_not_end_a_line(provider: OpenAICompatibleProvider) -> None:
+    *texts, _ = await _all(provider, "mock-say0-One\u2028two\x85three")
+    assert texts == [TextDelta("One\u2028two\x85three")]
+
+
+async def test_the_connection_is_used_again_for_the_next_answer(
+    provider: OpenAICompatibleProvider, server: ModelServer
+) -> None:
+    port = httpx2.URL(server.url).port
+    used: set[int] = set()
+    for _ in range(3):
+        await _all(provider, "mock-ttft0-itl0-len5")
+        found = psutil.Process().net_connections("tcp")
+        used |= {line.laddr.port for line in found if line.raddr and line.raddr.port == port}
+    assert len(used) == 1
 
 
 async def test_passes_on_when_to_come_back(provider: OpenAICompatibleProvider) -> None:
