@@ -13,6 +13,7 @@ mock-ttft0-itl0-len9-ctx500           reads 500 tokens at most
 mock-ttft0-itl0-len9-guarded          the guardrail intervenes, if one is asked for
 mock-ttft0-itl0-len9-filtered         stops because of what it said; -window: because its context is full
 mock-ttft0-itl0-len9-think            thinks aloud before it answers
+mock-ttft0-itl0-len9-lines            an endpoint that streams lines of JSON, as LMI's own handlers do, and no events
 mock-ttft0-itl0-len9-wide             speaks in characters of two to four bytes
 """
 
@@ -31,7 +32,7 @@ DEFAULT = Script(ttft_s=0.02, itl_s=0.002, tokens=(*OPENING, " the", " answer", 
 
 _OWN = (
     *("throttled", "internal", "unavailable", "invalid", "junk", "utf8", "crc", "short"),
-    *("denied", "closed", "ondemand", "guarded", "filtered", "window", "think", "wide"),
+    *("denied", "closed", "ondemand", "guarded", "filtered", "window", "think", "lines", "wide"),
 )
 _ENDING = re.compile(rf"-(?:({'|'.join(_OWN)})|ctx(\d{{1,7}}))$")
 _VERSION = re.compile(r"(?:-v\d+)?(?::\d+)?$")

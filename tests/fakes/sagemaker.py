@@ -7,20 +7,20 @@ https://docs.djl.ai/docs/serving/serving/docs/lmi/user_guides/chat_input_output_
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 from aiohttp import web
 
-from tests.fakes import aws_frames, sagemaker_refusals
+from tests.fakes import sagemaker_refusals
+from tests.fakes.aws_frames import CONTENT_TYPE
 from tests.fakes.aws_gate import Gate, Request
 from tests.fakes.aws_scripts import DEFAULT, Performance, read_performance, texts_of, tokens_of
 from tests.fakes.aws_wire import Refusal, Refused
+from tests.fakes.sagemaker_wire import JsonLines, PartsWire, parts
 from tests.models.openai_routes import OpenAIWire
 from tests.models.perform import perform, whole
-from tests.models.script import Script
 
 ENDPOINT = "ragline-llm"
 """The endpoint that is there besides those whose names spell what they do."""
@@ -56,13 +56,13 @@ class Endpoints:
     async def _stream(self, request: Request) -> web.StreamResponse:
         performance, body, cut = self._prepare(request, "sagemaker:InvokeEndpointWithResponseStream")
         usage = bool((body.get("stream_options") or {}).get("include_usage"))
-        lines = OpenAIWire(body.get("model", "lmi"), _messages(body), usage)
+        events = OpenAIWire(body.get("model", "lmi"), _messages(body), usage)
         if not body.get("stream"):
             # The container then answers in one piece, which SageMaker sends in parts all the same.
             await whole(request.http, performance.script, self.gate.stats)
-            answer = orjson.dumps(lines.completion(performance.script, cut=cut))
-            return web.Response(body=PartsWire.parts(answer), headers={"Content-Type": aws_frames.CONTENT_TYPE})
-        wire = PartsWire(lines, performance)
+            answer = parts(orjson.dumps(events.completion(performance.script, cut=cut)))
+            return web.Response(body=answer, headers={"Content-Type": CONTENT_TYPE, **_HEADERS})
+        wire = PartsWire(JsonLines() if "lines" in performance.own else events, performance.own)
         return await perform(request.http, performance.script, wire, self.gate.stats, cut=cut)
 
     def _prepare(self, request: Request, action: str) -> tuple[Performance, dict[str, Any], bool]:
@@ -102,49 +102,6 @@ class Endpoints:
             "completion.",
             region,
         )
-
-
-class PartsWire:
-    """The container's lines as SageMaker sends them: in parts that end wherever they end, in a line or a character."""
-
-    content_type = aws_frames.CONTENT_TYPE
-
-    def __init__(self, lines: OpenAIWire, performance: Performance) -> None:
-        self._lines = lines
-        self._own = performance.own
-
-    def token(self, text: str) -> bytes:
-        return self.parts(self._lines.token(text))
-
-    def ending(self, script: Script, *, cut: bool) -> Sequence[bytes]:
-        return (self.parts(b"".join(self._lines.ending(script, cut=cut))),)
-
-    def failure(self, message: str) -> bytes:
-        """The error in the middle that the endpoint's name spells."""
-        if "short" in self._own:
-            return b""
-        broken = self.token("broken")
-        if "crc" in self._own:
-            return broken[:-1] + bytes((broken[-1] ^ 1,))
-        if "junk" in self._own:
-            return self.parts(b'data: {"choices": [{"delta"\n\n')
-        if "utf8" in self._own:
-            return self.parts(b'data: {"choices":[{"index":0,"delta":{"content":"\xc3\x28"}}]}\n\n')
-        if "invalid" in self._own:
-            return self.parts(self._lines.failure(message))
-        if "internal" in self._own:
-            body = {"Message": "The system encountered an internal error."}
-            return aws_frames.failure("InternalStreamFailure", orjson.dumps(body))
-        body = {"Message": message, "ErrorCode": "StreamBroken"}
-        return aws_frames.failure("ModelStreamError", orjson.dumps(body))
-
-    @staticmethod
-    def parts(data: bytes) -> bytes:
-        """Three frames of `data`, the second of which begins inside a character of several bytes, if there is one."""
-        first = next((place + 1 for place, byte in enumerate(data) if byte >= 0xC0), len(data) // 3)
-        second = first + (len(data) - first) // 2
-        cut = (data[:first], data[first:second], data[second:])
-        return b"".join(aws_frames.event("PayloadPart", part, "application/octet-stream") for part in cut)
 
 
 def _messages(body: dict[str, Any]) -> list[dict[str, Any]]:

@@ -107,6 +107,13 @@ def test_cuts_its_parts_inside_lines_and_characters(client: SageMakerRuntimeClie
     assert not parts[0].endswith(b"\n")
 
 
+def test_streams_the_lines_of_lmis_own_handlers(client: SageMakerRuntimeClient) -> None:
+    lines = [json.loads(line) for line in b"".join(_parts(client, f"{QUICK}-lines")).splitlines()]
+    choices = [line["choices"][0] for line in lines]
+    assert "".join(choice["delta"]["content"] for choice in choices) == "According to the documents [1] word6"
+    assert [choice["finish_reason"] for choice in choices] == [None] * 6 + ["eos_token"]
+
+
 def test_answers_in_one_piece_too(client: SageMakerRuntimeClient) -> None:
     response = client.invoke_endpoint(EndpointName=ENDPOINT, Body=json.dumps(ASK), ContentType="application/json")
     answer = json.loads(response["Body"].read())
