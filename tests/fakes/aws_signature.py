@@ -52,7 +52,7 @@ class Keys:
 def check_signature(request: web.Request, body: bytes, keys: Keys, service: str = "bedrock") -> Refusal | None:
     """Why AWS would refuse the request before reading it, in the order in which AWS looks; None when it is in order."""
     header = request.headers.get("Authorization")
-    if header is None:
+    if not header:
         return MISSING
     signed = _HEADER.fullmatch(header)
     if signed is None or not _must_sign(request) <= set(signed["headers"].split(";")):
@@ -66,6 +66,8 @@ def check_signature(request: web.Request, body: bytes, keys: Keys, service: str 
     if signed["service"] != service:
         return _invalid(f"Credential should be scoped to correct service: '{service}'.")
     time = request.headers["X-Amz-Date"]
+    if not re.fullmatch(r"\d{8}T\d{6}Z", time):
+        return Refusal(403, "IncompleteSignature", "Date must be in ISO-8601 'basic format'.")
     return _check_time(time, signed["date"]) or _check_value(request, body, signed, keys.secrets[signed["key"]])
 
 

@@ -103,6 +103,11 @@ def _tampered_token(request: httpx.Request) -> httpx.Request:
     return request
 
 
+def _no_date(request: httpx.Request) -> httpx.Request:
+    request.headers["X-Amz-Date"] = "today"
+    return request
+
+
 def _unsigned(request: httpx.Request) -> httpx.Request:
     del request.headers["Authorization"]
     return request
@@ -114,6 +119,7 @@ def _unsigned(request: httpx.Request) -> httpx.Request:
         (_tampered_body, "InvalidSignatureException"),
         (_tampered_path, "InvalidSignatureException"),
         (_tampered_token, "IncompleteSignature"),
+        (_no_date, "IncompleteSignature"),
         (_unsigned, "MissingAuthenticationTokenException"),
     ],
 )
