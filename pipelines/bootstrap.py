@@ -7,18 +7,23 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from pipelines.answer.answer_cache import AnswerCache
 from pipelines.answer.gateway import Gateway
 from pipelines.answer.generate import ModelRouter
 from pipelines.answer.identity import Identity
 from pipelines.answer.offer import ModelOffer
 from pipelines.answer.read_request import Limits
 from pipelines.answer.rerank import Reranker
+from pipelines.answer.retrievals import Retrievals
 from pipelines.answer.retrieve import Retriever
 from pipelines.answer.run import AnswerPath
 from pipelines.answer.understand.rewrite import Rewriter
 from pipelines.answer.workflow import WorkflowClient
+from pipelines.bootstrap_cache import Caches, open_caches
 from pipelines.bootstrap_documents import Documents, load_configured_embedding, open_documents
 from pipelines.bootstrap_models import offered, open_router
+from pipelines.bootstrap_spending import open_spending
+from pipelines.cost import PriceList
 from pipelines.providers.rerank import choose_rerank
 from pipelines.settings import Settings
 
@@ -30,7 +35,9 @@ class Services:
     settings: Settings
     documents: Documents
     retriever: Retriever
+    retrievals: Retrievals
     router: ModelRouter
+    answers: AnswerCache
     gateway: Gateway
 
 
@@ -41,9 +48,22 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
     async with AsyncExitStack() as opened:
         documents = await asyncio.to_thread(open_documents, settings, embedding)
         opened.push_async_callback(asyncio.to_thread, documents.close)
-        router = open_router(settings, embedding)
+        caches = open_caches(settings)
+        opened.push_async_callback(caches.close)
+        offer = ModelOffer(choices=offered(settings))
+        prices = PriceList.load(settings.prices_file)
+        spending = await asyncio.to_thread(open_spending, settings, prices, offer)
+        opened.push_async_callback(asyncio.to_thread, spending.close)
+        router = open_router(settings, embedding, caches.calls, spending)
         opened.push_async_callback(router.close)
-        workflow = await opened.enter_async_context(_workflow(settings))
+        path = AnswerPath(
+            workflow=await opened.enter_async_context(_workflow(settings)),
+            calls=router.calls,
+            deadline_s=settings.answer_deadline_s,
+            prices=prices,
+            spending=spending,
+            retrievals=caches.retrievals,
+        )
         retriever = await asyncio.to_thread(_retriever, settings, documents, router)
         if retriever.reranker:
             opened.push_async_callback(asyncio.to_thread, retriever.reranker.close)
@@ -52,8 +72,10 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
             settings=settings,
             documents=documents,
             retriever=retriever,
+            retrievals=caches.retrievals,
             router=router,
-            gateway=_gateway(settings, router, workflow),
+            answers=AnswerCache(router, caches.retrievals, caches.kept, spending=spending),
+            gateway=_gateway(settings, path, router, offer, caches),
         )
 
 
@@ -89,7 +111,7 @@ def _workflow(settings: Settings) -> WorkflowClient:
     )
 
 
-def _gateway(settings: Settings, router: ModelRouter, workflow: WorkflowClient) -> Gateway:
+def _gateway(settings: Settings, path: AnswerPath, router: ModelRouter, offer: ModelOffer, caches: Caches) -> Gateway:
     client_key = settings.client_api_key
     return Gateway(
         identity=Identity(
@@ -97,9 +119,11 @@ def _gateway(settings: Settings, router: ModelRouter, workflow: WorkflowClient) 
             identity_secret=settings.identity_secret.get_secret_value(),
             client_key=client_key.get_secret_value() if client_key else None,
         ),
-        path=AnswerPath(workflow=workflow, calls=router.calls, deadline_s=settings.answer_deadline_s),
+        path=path,
         router=router,
-        offer=ModelOffer(choices=offered(settings)),
+        offer=offer,
+        spending=path.spending,
+        turns=caches.turns,
         limits=Limits(
             request_bytes=settings.max_request_kb * 1024,
             question_chars=settings.max_question_chars,

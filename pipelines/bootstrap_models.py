@@ -8,21 +8,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pipelines.answer.generate import ModelRouter, Patience, ServedProvider
-from pipelines.answer.model_calls import InProcessModelCalls
+from pipelines.answer.model_calls import InProcessModelCalls, ModelCalls
+from pipelines.answer.spending import NO_SPENDING, Spending
 from pipelines.cost import PriceList
 from pipelines.errors import SetupFailed
 from pipelines.providers.base import ChatProvider, EmbeddingProvider
+from pipelines.providers.bedrock import BedrockProvider
 from pipelines.providers.extractive import ExtractiveProvider
 from pipelines.providers.ollama import OllamaProvider
 from pipelines.providers.openai_compatible import OpenAICompatibleProvider
+from pipelines.providers.sagemaker import SageMakerProvider
 from pipelines.settings import Settings
 
 EXTRACTIVE_PARALLEL = 8
 """Quoting computes; more at once than this only makes each slower."""
 
 
-def open_router(settings: Settings, embedding: EmbeddingProvider) -> ModelRouter:
-    """The model router that the settings describe; raises `SetupFailed`. Connects to nothing."""
+def open_router(
+    settings: Settings,
+    embedding: EmbeddingProvider,
+    calls: ModelCalls | None = None,
+    spending: Spending = NO_SPENDING,
+) -> ModelRouter:
+    """The model router that the settings describe; raises `SetupFailed`. Connects to nothing.
+
+    It records in `calls` and `spending`, and asks `spending` before each call.
+    """
     served = [open_provider(settings, name) for name in settings.model_providers()]
     served.append(ServedProvider(ExtractiveProvider(embedding), EXTRACTIVE_PARALLEL))
     return ModelRouter(
@@ -34,8 +45,9 @@ def open_router(settings: Settings, embedding: EmbeddingProvider) -> ModelRouter
             settings.llm_first_token_timeout_s, settings.llm_idle_timeout_s, total_s=settings.answer_deadline_s
         ),
         retries=settings.llm_retries,
-        calls=InProcessModelCalls(),
+        calls=calls or InProcessModelCalls(),
         prices=PriceList.load(settings.prices_file),
+        spending=spending,
     )
 
 
@@ -53,7 +65,11 @@ def offered(settings: Settings) -> tuple[str, ...]:
 
 
 def _ollama(settings: Settings) -> tuple[ChatProvider, int]:
-    provider = OllamaProvider(settings.ollama_base_url, connect_timeout_s=settings.llm_connect_timeout_s)
+    provider = OllamaProvider(
+        settings.ollama_base_url,
+        context_tokens=settings.ollama_context_length,
+        connect_timeout_s=settings.llm_connect_timeout_s,
+    )
     return provider, settings.ollama_num_parallel
 
 
@@ -68,4 +84,30 @@ def _openai(settings: Settings) -> tuple[ChatProvider, int]:
     return provider, settings.openai_num_parallel
 
 
-_PROVIDERS: Mapping[str, Callable[[Settings], tuple[ChatProvider, int]]] = {"ollama": _ollama, "openai": _openai}
+def _bedrock(settings: Settings) -> tuple[ChatProvider, int]:
+    provider = BedrockProvider(
+        settings.configured_model("bedrock"),
+        region=settings.aws_region,
+        guardrail=settings.bedrock_guardrail,
+        parallel=settings.bedrock_num_parallel,
+        connect_timeout_s=settings.llm_connect_timeout_s,
+    )
+    return provider, settings.bedrock_num_parallel
+
+
+def _sagemaker(settings: Settings) -> tuple[ChatProvider, int]:
+    provider = SageMakerProvider(
+        settings.configured_model("sagemaker"),
+        region=settings.aws_region,
+        parallel=settings.sagemaker_num_parallel,
+        connect_timeout_s=settings.llm_connect_timeout_s,
+    )
+    return provider, settings.sagemaker_num_parallel
+
+
+_PROVIDERS: Mapping[str, Callable[[Settings], tuple[ChatProvider, int]]] = {
+    "ollama": _ollama,
+    "openai": _openai,
+    "bedrock": _bedrock,
+    "sagemaker": _sagemaker,
+}
