@@ -65,7 +65,7 @@ def check_signature(request: web.Request, body: bytes, keys: Keys, service: str 
         return _invalid("Credential should be scoped to a valid region.")
     if signed["service"] != service:
         return _invalid(f"Credential should be scoped to correct service: '{service}'.")
-    time = request.headers["X-Amz-Date"]
+    time = request.headers.get("X-Amz-Date", "")
     if not re.fullmatch(r"\d{8}T\d{6}Z", time):
         return Refusal(403, "IncompleteSignature", "Date must be in ISO-8601 'basic format'.")
     return _check_time(time, signed["date"]) or _check_value(request, body, signed, keys.secrets[signed["key"]])
