@@ -51,7 +51,7 @@ class AnswerCache:
     @property
     def active(self) -> int:
         """How many answers are being sent now, whoever writes them."""
-        return self._router.active + max(0, self._following - len(self._shared))
+        return self._router.active + self._following
 
     @property
     def calls(self) -> ModelCalls:
@@ -138,18 +138,20 @@ class AnswerCache:
         texts: list[str] = []
         async with aclosing(self._router.stream(request)) as deltas:
             async for delta in deltas:
-                yield delta
                 if isinstance(delta, TextDelta):
                     texts.append(delta.text)
-                elif self._kept and delta.usage:
-                    call = await self.calls.get(request.request_id)
-                    text = "".join(texts)
-                    if call and worth_keeping(request, text, delta, call):
-                        await self._kept.put(key, KeptAnswer(text, call.model, delta.usage))
+                else:
+                    await self._keep(key, request, "".join(texts), delta)
+                yield delta
+
+    async def _keep(self, key: str, request: ModelRequest, text: str, finish: Finish) -> None:
+        call = await self.calls.get(request.request_id)
+        if self._kept and call and finish.usage and worth_keeping(request, text, finish, call):
+            await self._kept.put(key, KeptAnswer(text, call.model, finish.usage))
 
     async def _sent(self, shared: SharedAnswer, call: FollowedCall | None) -> AsyncGenerator[ChatDelta, None]:
         """The deltas as one reader gets them; `call` is what is recorded for one who follows another's call."""
-        self._following += 1
+        self._following += call is not None
         try:
             async with shared.followed() as deltas:
                 async for delta in deltas:
@@ -161,7 +163,7 @@ class AnswerCache:
                 await self.calls.put(call.failed(error))
             raise
         finally:
-            self._following -= 1
+            self._following -= call is not None
 
     async def _record(self, shared: SharedAnswer, call: FollowedCall, delta: ChatDelta) -> None:
         if isinstance(delta, TextDelta):

@@ -63,15 +63,15 @@ class KeptAnswers:
 _KEPT = TypeAdapter(KeptAnswer)
 
 
-def worth_keeping(request: ModelRequest, text: str, finish: Finish, call: ModelCall | None) -> bool:
+def worth_keeping(request: ModelRequest, text: str, finish: Finish, call: ModelCall) -> bool:
     """Whether an answer may be given to the next who asks.
 
     It is whole, of the model that was asked and over the whole prompt, and it cites one of the prompt's passages: what
     cites nothing is a refusal, in whatever language. Quotes are made again as fast as they are looked up.
     """
-    if call is None or call.error or call.fallback or call.dropped_passages or call.model.startswith(f"{QUOTES}/"):
+    if call.error or call.fallback or call.dropped_passages or call.model.startswith(f"{QUOTES}/"):
         return False
-    return finish.reason == "stop" and finish.usage is not None and _cites(text, request)
+    return finish.reason == "stop" and _cites(text, request)
 
 
 def _cites(text: str, request: ModelRequest) -> bool:

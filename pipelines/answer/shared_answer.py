@@ -17,8 +17,7 @@ from pipelines.providers.base import ChatDelta, Finish, TextDelta
 class SharedAnswer:
     """Reads `deltas` in a task of its own, until it ends or the last follower has left.
 
-    `request_id` is whose call it is. `over` is called when nobody may join any more: it was given up, or it ended and
-    `deltas` did all they do after the last one.
+    `request_id` is whose call it is. `over` is called when nobody may join any more: it has ended, or was given up.
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class SharedAnswer:
     async def followed(self) -> AsyncIterator[AsyncGenerator[ChatDelta, None]]:
         """All deltas from the first on, as they come; those that are there already come as one text.
 
-        Leaving the block early ends the model's call if nobody else follows it.
+        Who leaves the block last ends the model's call, if it has not ended, and waits until it is closed.
 
         Raises, from the deltas, what ended the model's; to each follower an error of his own.
         """
@@ -48,9 +47,10 @@ class SharedAnswer:
                 yield deltas
         finally:
             self._followers -= 1
-            if not self._followers and not self._finish and not self._ended:
-                self._over(self)
-                self._task.cancel()
+            if not self._followers and not self._ended:
+                if not self._finish:
+                    self._over(self)
+                    self._task.cancel()
                 await asyncio.wait((self._task,))
 
     async def _read(self, deltas: AsyncGenerator[ChatDelta, None]) -> None:
@@ -60,6 +60,7 @@ class SharedAnswer:
                     self._texts.append(delta.text)
                 else:
                     self._finish = delta
+                    self._over(self)  # what is asked from now on is another question: this answer is kept, or is not
                 self._wake()
 
     def _wake(self) -> None:
