@@ -16,12 +16,15 @@ import httpx
 from aiohttp import web
 from fastapi import FastAPI
 
+from pipelines.answer.answer_cache import AnswerCache
 from pipelines.answer.gateway import Gateway
 from pipelines.answer.generate import ModelRouter, Patience, ServedProvider
 from pipelines.answer.identity import Identity
+from pipelines.answer.kept_answers import KeptAnswers
 from pipelines.answer.model_calls import InProcessModelCalls
 from pipelines.answer.offer import ModelOffer
 from pipelines.answer.read_request import Limits
+from pipelines.answer.retrievals import Retrievals
 from pipelines.answer.retrieve import Retriever
 from pipelines.answer.run import AnswerPath
 from pipelines.answer.workflow import WorkflowClient
@@ -33,6 +36,7 @@ from pipelines.domain import Chunk, Document, Grant
 from pipelines.ingest.fetch import document_id
 from pipelines.providers.extractive import ExtractiveProvider
 from pipelines.settings import Settings
+from pipelines.stores.cache import MemoryCache
 from tests.access.plants import EARLIER, FORMER, GROUPS, PLANTS, Plant
 from tests.fakes.n8n import N8n, answer, chunk, stream
 from tests.unit.answer.test_identity import SECRET
@@ -84,7 +88,13 @@ async def deployed(ingestion: Ingestion, folder: Path) -> AsyncIterator[Deployme
                 offer=ModelOffer(),
                 limits=LIMITS,
             )
-            app = create_app(Services(_settings(folder), _documents(ingestion), retriever, router, gateway))
+            notes = MemoryCache(2**20)
+            retrievals = Retrievals(notes)
+            answers = AnswerCache(router, retrievals, KeptAnswers(notes, 3600))
+            services = Services(
+                _settings(folder), _documents(ingestion), retriever, retrievals, router, answers, gateway
+            )
+            app = create_app(services)
             transport = httpx.ASGITransport(app, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="http://pipelines", timeout=60) as http:
                 webhook.http = http
