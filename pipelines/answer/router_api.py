@@ -6,7 +6,7 @@ POST /llm/v1/chat/completions, streaming and not; GET /llm/v1/models; GET /llm/v
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import asdict, replace
 from typing import Any, Protocol
@@ -49,14 +49,18 @@ class Answers(Protocol):
 
 
 def router_api(
-    router: ModelRouter, authorize: Callable[..., Awaitable[None] | None], *, answers: Answers | None = None
+    router: ModelRouter, authorize: Callable[[Request], None], *, answers: Answers | None = None
 ) -> APIRouter:
-    """The routes over `router`; `authorize` is the dependency that raises `Unauthorized` without the internal key.
+    """The routes over `router`; `authorize` raises `Unauthorized` for a caller without the internal key.
 
     Calls are answered by `answers` where it is given, else by the router.
     """
     asked_first = answers or router
-    api = APIRouter(prefix="/llm/v1", dependencies=[Depends(authorize)])
+
+    async def admitted(request: Request) -> None:  # async: FastAPI would have a thread run a plain function
+        authorize(request)
+
+    api = APIRouter(prefix="/llm/v1", dependencies=[Depends(admitted)])
 
     @api.get("/models")
     async def models() -> dict[str, Any]:
