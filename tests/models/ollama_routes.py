@@ -92,10 +92,9 @@ class OllamaRoutes:
         if not messages:
             self.runners.load(model, body)
             return _json(wire.head("") | {"done_reason": "load", "done": True})
-        if script.fault == "busy":
+        if script.fault == "busy" and self.stats.refuses(model, script.fault_after):
             return _error(503, BUSY)
-        self.stats.requests += 1
-        self.stats.last_request = body
+        self.stats.serves(body)
         if task := task_script(str(messages[-1].get("content", ""))):
             self.stats.tasks += 1
             script = task

@@ -41,10 +41,9 @@ class OpenAIRoutes:
         script = read_script(model)
         if script is None:
             return _error(404, not_found(model), "model_not_found")
-        if script.fault == "busy":
+        if script.fault == "busy" and self.stats.refuses(model, script.fault_after):
             return _error(429, BUSY, "rate_limit_exceeded", {"Retry-After": "7"})
-        self.stats.requests += 1
-        self.stats.last_request = body
+        self.stats.serves(body)
         if messages and (task := task_script(str(messages[-1].get("content", "")))):
             self.stats.tasks += 1
             script = task

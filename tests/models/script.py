@@ -5,7 +5,7 @@ mock-ttft0-itl0-len50-fail5        the connection breaks after 5 tokens
 mock-ttft0-itl0-len50-hang5        silence after 5 tokens; hang0 never says anything
 mock-ttft0-itl0-len50-err5         an error line after 5 tokens
 mock-ttft0-itl0-len50-err          an error instead of an answer
-mock-ttft0-itl0-len50-busy         "server busy" instead of an answer
+mock-ttft0-itl0-len50-busy         "server busy" instead of an answer; busy2 for the first two requests only
 mock-ttft0-itl200-len50-drip       the bytes of each line one by one, 200 ms apart
 mock-say300-Who-pays-for-it?       the words of its name as one token after 300 ms
 mock-vision-page5000               5 s for an image, then the text on it (`pages.py`); -fail, -err and -busy as above

@@ -82,31 +82,34 @@ def asking(model: str, **rest: Any) -> ModelRequest:
     return ModelRequest(model, tuple(ASK), **rest)
 
 
-async def _all(router: ModelRouter, model_id: str, **rest: Any) -> list[ChatDelta]:
+async def all_of(router: ModelRouter, model_id: str, **rest: Any) -> list[ChatDelta]:
+    """All that the model says, and its end."""
     async with aclosing(router.stream(asking(model_id, **rest))) as deltas:
         return [delta async for delta in deltas]
 
 
-def _text(deltas: Sequence[ChatDelta]) -> str:
+def text_of(deltas: Sequence[ChatDelta]) -> str:
+    """The text of an answer."""
     return "".join(delta.text for delta in deltas if isinstance(delta, TextDelta))
 
 
-async def _call(router: ModelRouter, request_id: str) -> ModelCall:
+async def call_of(router: ModelRouter, request_id: str) -> ModelCall:
+    """What the router recorded of a call."""
     call = await router.calls.get(request_id)
     assert call is not None
     return call
 
 
 async def test_the_model_that_was_asked_answers(router: ModelRouter) -> None:
-    answer = await _all(router, FAST)
-    assert _text(answer) == "According to the documents [1]"
+    answer = await all_of(router, FAST)
+    assert text_of(answer) == "According to the documents [1]"
     assert answer[-1] == Finish("stop", Usage(6, 5))
 
 
 async def test_several_providers_are_told_apart_by_the_first_half_of_the_id(server: ModelServer) -> None:
     router = build_router(server, OpenAICompatibleProvider(f"{server.url}/v1"))
-    assert _text(await _all(router, "openai/mock-ttft0-itl0-len2")) == "According to"
-    assert _text(await _all(router, "ollama/mock-ttft0-itl0-len3")) == "According to the"
+    assert text_of(await all_of(router, "openai/mock-ttft0-itl0-len2")) == "According to"
+    assert text_of(await all_of(router, "ollama/mock-ttft0-itl0-len3")) == "According to the"
     ids = await router.models()
     assert ids[0] == "default"
     offered = {f"{provider}/mock-ttft0-itl0-len50:latest" for provider in ("ollama", "openai")}
@@ -115,8 +118,8 @@ async def test_several_providers_are_told_apart_by_the_first_half_of_the_id(serv
 
 
 async def test_default_is_the_first_model_of_the_configured_provider(router: ModelRouter) -> None:
-    await _all(router, "default", request_id="r1")
-    assert (await _call(router, "r1")).model == "ollama/mock-ttft0-itl0-len50:latest"
+    await all_of(router, "default", request_id="r1")
+    assert (await call_of(router, "r1")).model == "ollama/mock-ttft0-itl0-len50:latest"
 
 
 async def test_a_whole_answer_can_be_had_at_once(router: ModelRouter) -> None:
@@ -128,13 +131,13 @@ async def test_a_whole_answer_can_be_had_at_once(router: ModelRouter) -> None:
 async def test_what_became_of_a_call_is_recorded_at_the_first_token_and_at_the_end(router: ModelRouter) -> None:
     async with aclosing(router.stream(asking("ollama/mock-ttft50-itl1-len5", request_id="r1"))) as deltas:
         await anext(deltas)
-        begun = await _call(router, "r1")
+        begun = await call_of(router, "r1")
         assert begun.model_ttft_ms is not None
         assert begun.model_ttft_ms == pytest.approx(55, abs=40)
         assert begun.model_ms is None
         async for _ in deltas:
             pass
-    done = await _call(router, "r1")
+    done = await call_of(router, "r1")
     assert (done.asked, done.model, done.fallback, done.error) == (begun.model, begun.model, False, None)
     assert done.usage == Usage(6, 5)
     assert done.cost_usd == pytest.approx(16e-6)
@@ -143,7 +146,7 @@ async def test_what_became_of_a_call_is_recorded_at_the_first_token_and_at_the_e
 
 
 async def test_usage_is_estimated_and_marked_where_nobody_counted(router: ModelRouter) -> None:
-    finish = (await _all(router, "extractive/quotes"))[-1]
+    finish = (await all_of(router, "extractive/quotes"))[-1]
     assert isinstance(finish, Finish)
     assert finish.usage is not None
     assert finish.usage.estimated
@@ -167,7 +170,7 @@ async def test_every_way_to_fail_is_a_typed_error_in_bounded_time(
 ) -> None:
     started = time.perf_counter()
     with pytest.raises(error):
-        await _all(router, model)
+        await all_of(router, model)
     assert time.perf_counter() - started < 2
     await asyncio.sleep(0.05)
     assert (router.active, server.stats.active) == (0, 0)
@@ -177,15 +180,15 @@ async def test_every_way_to_fail_is_a_typed_error_in_bounded_time(
 async def test_the_fallback_answers_when_the_model_cannot_begin(server: ModelServer, fault: str) -> None:
     router = build_router(server, fallback=("ollama/mock-ttft0-itl0-len9-err", "extractive/quotes", FAST))
     asked = f"ollama/mock-ttft0-itl0-len5-{fault}"
-    assert _text(await _all(router, asked, request_id="r1"))
-    call = await _call(router, "r1")
+    assert text_of(await all_of(router, asked, request_id="r1"))
+    call = await call_of(router, "r1")
     assert (call.asked, call.model, call.fallback) == (asked, "extractive/quotes", True)
     await router.close()
 
 
 async def test_the_fallback_answers_when_nothing_is_there(server: ModelServer) -> None:
     router = build_router(server, url="http://127.0.0.1:9", fallback=("extractive/quotes",))
-    assert _text(await _all(router, FAST))
+    assert text_of(await all_of(router, FAST))
     await router.close()
 
 
@@ -195,8 +198,8 @@ async def test_nothing_else_is_tried_after_the_first_token(server: ModelServer) 
     with pytest.raises(ModelFailed):
         async for delta in router.stream(asking("ollama/mock-ttft0-itl1-len9-fail5", request_id="r1")):
             seen.append(delta)
-    assert _text(seen) == "According to the documents [1]"
-    call = await _call(router, "r1")
+    assert text_of(seen) == "According to the documents [1]"
+    call = await call_of(router, "r1")
     assert isinstance(call.error, ModelFailed)
     assert not call.fallback
     await router.close()
@@ -206,14 +209,14 @@ async def test_nothing_else_is_tried_after_the_first_token(server: ModelServer) 
 async def test_a_mistaken_model_is_shown_and_not_papered_over(server: ModelServer, model: str) -> None:
     router = build_router(server, fallback=("extractive/quotes",))
     with pytest.raises(UnknownModel):
-        await _all(router, model)
+        await all_of(router, model)
     await router.close()
 
 
 async def test_the_first_failure_is_told_when_all_fail(server: ModelServer) -> None:
     router = build_router(server, url="http://127.0.0.1:9", fallback=("ollama/mock-ttft0-itl0-len9",))
     with pytest.raises(ModelUnavailable, match="OLLAMA_BASE_URL"):
-        await _all(router, FAST)
+        await all_of(router, FAST)
     await router.close()
 
 
@@ -226,7 +229,7 @@ async def test_a_caller_can_do_without_the_fallback(server: ModelServer) -> None
 
 async def test_the_model_never_sees_more_calls_than_it_serves_at_once(server: ModelServer) -> None:
     router = build_router(server, parallel=3, queue=100)
-    await asyncio.gather(*(_all(router, "ollama/mock-ttft10-itl1-len5") for _ in range(20)))
+    await asyncio.gather(*(all_of(router, "ollama/mock-ttft10-itl1-len5") for _ in range(20)))
     assert (server.stats.requests, server.stats.max_active) == (20, 3)
     await router.close()
 
@@ -236,17 +239,17 @@ async def test_a_full_queue_is_told_at_once_and_does_not_fall_back(server: Model
     async with aclosing(router.stream(asking(SLOW))) as deltas:
         await anext(deltas)
         with pytest.raises(Busy) as refused:
-            await _all(router, FAST)
+            await all_of(router, FAST)
         assert refused.value.retry_after
-        assert _text(await _all(router, "extractive/quotes"))
+        assert text_of(await all_of(router, "extractive/quotes"))
     await router.close()
 
 
 async def test_waiting_in_line_is_not_held_against_the_model(server: ModelServer) -> None:
     router = build_router(server, parallel=1)
     model = "ollama/mock-ttft200-itl0-len5"
-    await asyncio.gather(*(_all(router, model, request_id=f"r{number}") for number in range(4)))
-    last = await _call(router, "r3")
+    await asyncio.gather(*(all_of(router, model, request_id=f"r{number}") for number in range(4)))
+    last = await call_of(router, "r3")
     assert last.wait_ms > 500
     assert last.model_ttft_ms is not None
     assert last.model_ttft_ms < 400
@@ -256,12 +259,12 @@ async def test_waiting_in_line_is_not_held_against_the_model(server: ModelServer
 async def test_a_reader_who_leaves_frees_the_slot_and_the_model(server: ModelServer) -> None:
     router = build_router(server, parallel=2)
     for model in (SLOW, "ollama/mock-ttft9000-itl0-len5", "ollama/mock-ttft0-itl0-len9-hang5") * 3:
-        readers = [asyncio.create_task(_all(router, model)) for _ in range(4)]
+        readers = [asyncio.create_task(all_of(router, model)) for _ in range(4)]
         await asyncio.sleep(0.05)
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)
     await asyncio.sleep(0.1)
     assert (router.active, server.stats.active) == (0, 0)
-    assert _text(await _all(router, FAST))
+    assert text_of(await all_of(router, FAST))
     await router.close()
