@@ -24,7 +24,11 @@ class OpenWebUI:
         self._password = password
 
     def __enter__(self) -> OpenWebUI:
-        account = self._call("POST", "/api/v1/auths/signin", {"email": self._email, "password": self._password})
+        try:
+            account = self._call("POST", "/api/v1/auths/signin", {"email": self._email, "password": self._password})
+        except SetupFailed:
+            self._http.close()
+            raise
         self.user_id = str(account["id"])
         self.token = str(account["token"])
         self._http.headers["Authorization"] = f"Bearer {self.token}"
