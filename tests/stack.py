@@ -208,5 +208,7 @@ def _settings(state: Path, first_port: int, models_port: int, overrides: dict[st
         "llm_model": FAST,
         "llm_choices": CHOICES,
         "llm_fallback": "",
+        # tests and benchmarks ask the same again and mean the model
+        "answer_cache_mb": 0,
     }
     return StackSettings(_env_file=None, **(values | overrides))
