@@ -19,7 +19,7 @@ from pipelines.answer.tasks import RULE_PROVIDER
 from pipelines.answer.understand.parts import parts_of
 from pipelines.answer.words import INTERROGATIVES, significant_words, stem, words
 from pipelines.domain import Message, Question
-from pipelines.errors import Busy, DeadlineExceeded, Unavailable, UnknownModel
+from pipelines.errors import BudgetSpent, Busy, ContextTooLong, DeadlineExceeded, Unavailable, UnknownModel
 from pipelines.providers.base import GenerateOptions
 
 MAX_TOKENS = 64
@@ -73,7 +73,7 @@ class Rewriter:
             self._resumes = time.monotonic() + PAUSE_S
             logger.info("The model took longer than %g s to rewrite a question; the rules do.", self._timeout_s)
             return None
-        except (Unavailable, UnknownModel, Busy) as error:
+        except (Unavailable, UnknownModel, Busy, BudgetSpent, ContextTooLong) as error:
             logger.info("No model rewrites a question: %s", error.code)
             return None
         return _checked(said, question)

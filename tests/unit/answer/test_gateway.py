@@ -22,12 +22,14 @@ from pipelines.answer.offer import ModelOffer
 from pipelines.answer.read_request import Limits
 from pipelines.answer.run import AnswerPath
 from pipelines.answer.sources import to_source
+from pipelines.answer.spending import NO_SPENDING, Spending
 from pipelines.answer.workflow import WorkflowClient
 from pipelines.cost import PriceList
 from pipelines.domain import Citation, Usage
 from pipelines.error_responses import add_error_handlers
 from tests.fakes.n8n import CITATIONS, Handler, N8n, answer, chunk, stream
 from tests.fakes.served import served
+from tests.unit.answer.answers import Money
 from tests.unit.answer.test_identity import SECRET, headers, signed
 
 LIMITS = Limits(request_bytes=200_000, question_chars=1_000, history_turns=2)
@@ -55,7 +57,9 @@ Serve = Callable[[Handler], Any]
 @pytest.fixture
 def serve(tmp_path: Path) -> Serve:
     @asynccontextmanager
-    async def gateway(webhook: Handler, deadline_s: float = 30) -> AsyncIterator[Bench]:
+    async def gateway(
+        webhook: Handler, deadline_s: float = 30, spending: Spending = NO_SPENDING
+    ) -> AsyncIterator[Bench]:
         key_file = tmp_path / "key"
         key_file.write_text("n8n-key")
         calls = InProcessModelCalls()
@@ -71,6 +75,7 @@ def serve(tmp_path: Path) -> Serve:
                     router=router,
                     offer=ModelOffer(),
                     limits=LIMITS,
+                    spending=spending,
                 )
                 app = FastAPI()
                 app.include_router(gateway_api(built))
@@ -158,6 +163,22 @@ async def test_an_answer_that_no_model_of_the_router_gives_is_recorded_as_begun(
     assert begun is not None
     assert begun.unfinished
     assert '"estimated":true' in text
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_spent_budget_is_said_before_the_workflow_is_run(serve: Serve, streamed: bool) -> None:
+    async def webhook(_: web.Request) -> web.StreamResponse:
+        raise AssertionError("the workflow was run")
+
+    money = Money()
+    money.poor.add("u1")
+    async with serve(webhook, spending=money) as bench:
+        refused = await bench.chat(stream=streamed)
+        measured = await bench.http.post("/answer", json={"question": "How much leave?"})
+    assert [refused.status_code, measured.status_code] == [429, 429]
+    assert refused.headers["retry-after"] == "60"
+    assert code(refused) == code(measured) == "budget_spent"
+    assert refused.json()["error"]["message"] == "The money of u1 is spent."
 
 
 async def test_tasks_never_reach_the_workflow(serve: Serve) -> None:

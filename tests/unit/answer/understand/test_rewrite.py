@@ -17,6 +17,7 @@ from pipelines.answer.understand.rewrite import MAX_CHARACTERS, MAX_TOKENS, Rewr
 from pipelines.domain import Message, Question, User
 from pipelines.providers.openai_compatible import OpenAICompatibleProvider
 from tests.models import ModelServer, running_model_server
+from tests.unit.answer.answers import Money
 from tests.unit.answer.test_dialogues import conversation
 from tests.unit.answer.test_generate import ASK, SLOW, build_router
 
@@ -93,6 +94,15 @@ async def test_a_model_that_goes_on_and_on_is_cut_off(router: ModelRouter) -> No
 )
 async def test_a_model_that_fails_leaves_it_to_the_rules(router: ModelRouter, model: str) -> None:
     assert await _rewritten(router, model) is None
+
+
+async def test_a_reader_whose_money_is_spent_is_searched_for_by_the_rules(server: ModelServer) -> None:
+    money = Money()
+    money.poor.add(QUESTION.user.id)
+    router = build_router(server, spending=money)
+    assert await _rewritten(router, saying(GOOD)) is None
+    assert server.stats.requests == 0
+    await router.close()
 
 
 async def test_no_model_is_asked_when_there_is_none_or_it_is_switched_off(
