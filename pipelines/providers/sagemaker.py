@@ -64,7 +64,7 @@ class SageMakerProvider(ChatProvider):
     async def stream(
         self, model: str, messages: Sequence[Message], *, options: GenerateOptions
     ) -> AsyncGenerator[ChatDelta, None]:
-        request = _request(model, messages, options)
+        request = invoke_request(model, messages, options)
         answer = ChatLines("SageMaker", model)
 
         def open_stream() -> EventStream[ResponseStreamTypeDef]:
@@ -112,7 +112,7 @@ class SageMakerProvider(ChatProvider):
         return told
 
 
-def _request(
+def invoke_request(
     model: str, messages: Sequence[Message], options: GenerateOptions
 ) -> InvokeEndpointWithResponseStreamInputTypeDef:
     """OpenAI's chat, without the name of a model: vLLM and LMI serve the one they were started with.

@@ -111,4 +111,12 @@ async def test_can_be_left_in_the_middle_and_asked_again(case: Case) -> None:
 
 async def test_answers_a_check_and_lists_models(case: Case) -> None:
     await case.provider.check()
-    assert await case.provider.models()
+    listed = await case.provider.models()
+    await case.provider.check(listed[0])
+    with pytest.raises(UnknownModel, match=case.missing):
+        await case.provider.check(case.missing)
+
+
+async def test_says_how_much_a_model_reads_or_that_nobody_says_it(case: Case) -> None:
+    tokens = await case.provider.context_tokens(case.model)
+    assert tokens is None or tokens > 0

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from pipelines.domain import Message, Usage
-from pipelines.errors import Busy, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
+from pipelines.errors import Busy, ContextTooLong, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
 from pipelines.providers.base import ChatDelta, Finish, GenerateOptions, TextDelta
 from pipelines.providers.ollama import VENDOR_ERRORS, OllamaProvider, translated
 from tests.models import ModelServer, running_model_server
@@ -56,6 +56,14 @@ async def test_passes_options_on_and_asks_for_no_reasoning(provider: OllamaProvi
     assert request["think"] is False
 
 
+async def test_asks_for_as_much_room_as_it_is_set_to(server: ModelServer) -> None:
+    provider = OllamaProvider(server.url, context_tokens=8192)
+    await _all(provider, "mock-ttft0-itl0-len5")
+    assert (server.stats.last_request or {})["options"] == {"num_ctx": 8192}
+    assert await provider.context_tokens("mock-ttft0-itl0-len5") == 8192
+    await provider.close()
+
+
 @pytest.mark.parametrize("model", ["mock-ttft0-itl10-len500", "mock-ttft0-itl0-len9-hang1"])
 async def test_closing_stops_the_model_at_once(provider: OllamaProvider, server: ModelServer, model: str) -> None:
     async with aclosing(provider.stream(model, ASK, options=GenerateOptions())) as deltas:
@@ -66,7 +74,9 @@ async def test_closing_stops_the_model_at_once(provider: OllamaProvider, server:
 
 async def test_cancelling_a_silent_call_stops_the_model_at_once(provider: OllamaProvider, server: ModelServer) -> None:
     waiting = asyncio.create_task(_all(provider, "mock-ttft5000-itl0-len5"))
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(5):
+        while not server.stats.active:  # noqa: ASYNC110  the server has no event for it
+            await asyncio.sleep(0.005)
     waiting.cancel()
     await asyncio.sleep(0.15)
     assert (server.stats.cancelled, server.stats.active) == (1, 0)
@@ -100,6 +110,11 @@ async def test_translates_what_ollama_says(
         (ollama.ResponseError("slow down", 429), Busy),
         (ollama.ResponseError("server busy", 503), Busy),
         (ollama.ResponseError("unauthorized", 401), ModelUnavailable),
+        (ollama.ResponseError("the input length exceeds the context length", 400), ContextTooLong),
+        (
+            ollama.ResponseError("request (9000 tokens) exceeds the available context size (8192 tokens)"),
+            ContextTooLong,
+        ),
         (ollama.ResponseError("in the middle of the stream"), ModelFailed),
         (ConnectionError("the client's own"), ModelUnavailable),
         (httpx.ConnectError("refused"), ModelUnavailable),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import httpx2
 import openai
 import psutil
 import pytest
+from aiohttp import web
 
 from pipelines.domain import Message, Usage
-from pipelines.errors import Busy, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
+from pipelines.errors import Busy, ContextTooLong, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
 from pipelines.providers.base import ChatDelta, Finish, GenerateOptions, TextDelta
 from pipelines.providers.openai_compatible import VENDOR_ERRORS, OpenAICompatibleProvider, translated
 from tests.models import ModelServer, running_model_server
@@ -71,7 +72,9 @@ async def test_cancelling_a_silent_call_stops_the_model_at_once(
     provider: OpenAICompatibleProvider, server: ModelServer
 ) -> None:
     waiting = asyncio.create_task(_all(provider, "mock-ttft5000-itl0-len5"))
-    await asyncio.sleep(0.2)
+    async with asyncio.timeout(5):
+        while not server.stats.active:  # noqa: ASYNC110  the server has no event for it
+            await asyncio.sleep(0.005)
     waiting.cancel()
     await asyncio.sleep(0.15)
     assert (server.stats.cancelled, server.stats.active) == (1, 0)
@@ -135,6 +138,72 @@ async def test_says_where_it_looked_when_nothing_answers() -> None:
         with pytest.raises(ModelUnavailable, match=r"http://127\.0\.0\.1:9/v1.*OPENAI_BASE_URL"):
             await call
     await provider.close()
+
+
+@asynccontextmanager
+async def _answering(chat: Sequence[object], listed: object = None) -> AsyncIterator[OpenAICompatibleProvider]:
+    """A provider whose server sends these chunks to every chat, or the first of them as an error if it is one."""
+    asked: list[str] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        if request.path == "/v1/models":
+            return (
+                web.json_response({"object": "list", "data": listed}) if len(asked) == 1 else web.Response(status=500)
+            )
+        if isinstance(chat[0], dict) and "error" in chat[0]:
+            return web.json_response(chat[0], status=400)
+        body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chat)
+        return web.Response(text=body + "data: [DONE]\n\n", content_type="text/event-stream")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    provider = OpenAICompatibleProvider(f"http://127.0.0.1:{runner.addresses[0][1]}/v1")
+    try:
+        yield provider
+    finally:
+        await provider.close()
+        await runner.cleanup()
+
+
+async def test_says_what_was_withheld_and_what_came_from_the_cache() -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10}
+    chunks: list[object] = [
+        {"choices": [{"index": 0, "delta": {"content": "No."}, "finish_reason": "content_filter"}]},
+        {"choices": [], "usage": usage | {"prompt_tokens_details": {"cached_tokens": 8}}},
+    ]
+    async with _answering(chunks) as provider:
+        assert await _all(provider, "any") == [
+            TextDelta("No."),
+            Finish("filtered", Usage(9, 1, cache_read_tokens=8)),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("error", "limit"),
+    [
+        ({"message": "Please shorten it.", "code": "context_length_exceeded", "type": "invalid_request_error"}, None),
+        ({"message": "This model's maximum context length is 4096 tokens.", "code": 400}, 4096),
+    ],
+)
+async def test_says_how_much_the_model_reads_when_the_prompt_is_too_long(error: object, limit: int | None) -> None:
+    async with _answering([{"error": error}]) as provider:
+        with pytest.raises(ContextTooLong) as raised:
+            await _all(provider, "any")
+        assert raised.value.limit_tokens == limit
+
+
+async def test_knows_how_much_a_model_reads_where_the_server_says_it_and_asks_once() -> None:
+    async with _answering([], [{"id": "llama", "max_model_len": 8192}, {"id": "other"}]) as provider:
+        assert await provider.context_tokens("llama") == 8192
+        assert await provider.context_tokens("other") is None
+        assert await provider.context_tokens("llama") == 8192
+    silent = OpenAICompatibleProvider("http://127.0.0.1:9/v1", connect_timeout_s=1)
+    assert await silent.context_tokens("llama") is None
+    await silent.close()
 
 
 def _refusal(kind: type[openai.APIStatusError], status: int) -> openai.APIStatusError:
