@@ -64,10 +64,10 @@ def skipped(part: str, why: str) -> Finding:
     return Finding(part, "skipped", why)
 
 
-def refused(part: str, error: RaglineError, todo: str = "") -> Finding:
-    """What an error of ours says, in two parts: what is wrong, and what to do."""
+def refused(part: str, error: RaglineError, otherwise: str = "look at `make logs`") -> Finding:
+    """What an error of ours says, in two parts: what is wrong, and what to do; `otherwise`, where it does not say."""
     seen, advice = divided(error.message)
-    return failed(part, seen, todo or advice)
+    return failed(part, seen, advice or otherwise)
 
 
 def divided(message: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import httpx
 
 from pipelines.bootstrap_models import open_provider
 from pipelines.doctor.configured import models_of
-from pipelines.doctor.finding import Finding, failed, ok, refused, warning
+from pipelines.doctor.finding import Finding, divided, failed, ok, refused, warning
 from pipelines.errors import ModelUnavailable, RaglineError, UnknownModel
 from pipelines.providers.base import ChatProvider
 from pipelines.settings import Settings
@@ -104,5 +104,7 @@ async def _openai_model(settings: Settings, provider: ChatProvider, model: str) 
     try:
         await provider.check(model)
     except UnknownModel as error:
-        return refused(f"openai {model}", error, "set OPENAI_MODEL to one that `ragline models` lists")
+        return failed(
+            f"openai {model}", divided(error.message)[0], "set OPENAI_MODEL to one that `ragline models` lists"
+        )
     return ok(f"openai {model}", f"is at {settings.openai_base_url}")

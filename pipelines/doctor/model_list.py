@@ -55,7 +55,10 @@ def list_models(settings: Settings) -> list[ListedModel]:
     named = _resolved(settings, offers)
     shown = _shown(settings, offers)
     there = [f"{provider}/{model}" for provider, offer in offers.items() for model in offer.models]
-    ids = dict.fromkeys([*(each.id for each in named), *there])
+    # One that nobody named and that does not answer: what is wrong with it is said all the same.
+    silent = [provider for provider, offer in offers.items() if offer.problem and not offer.models]
+    asked = {each.id.partition("/")[0] for each in named}
+    ids = dict.fromkeys([*(each.id for each in named), *there, *(name for name in silent if name not in asked)])
     roles = {each.id: each.roles for each in named}
     return [
         _priced(
@@ -146,7 +149,7 @@ def _circuits(settings: Settings) -> dict[str, str]:
             timeout=2,
             trust_env=False,
         )
-        reports = answer.json()["providers"] if answer.is_success else []
+        reports = answer.json()["data"] if answer.is_success else []
         return {f"{report['provider']}/{report['model']}": str(report["state"]) for report in reports}
     except (httpx.HTTPError, ValueError, LookupError, TypeError):
         return {}

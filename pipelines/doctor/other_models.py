@@ -10,11 +10,13 @@ from pipelines.doctor.bedrock import invoke_permission
 from pipelines.doctor.finding import Finding, divided, failed, ok, warning
 from pipelines.doctor.iam import remedy, vendor_error
 from pipelines.errors import RaglineError
+from pipelines.providers.onnx_graph import GRAPH
 from pipelines.providers.rerank import choose_rerank
+from pipelines.providers.sentence_transformers import exported_folder, model_folder
 from pipelines.providers.vision import choose_vision
 from pipelines.settings import Settings
 
-REMOTE = ("ollama/", "bedrock/", "openai/")
+_REMOTE = ("ollama/", "bedrock/", "openai/")
 TIMEOUT_S = 8.0
 
 
@@ -22,6 +24,9 @@ def look_at_embedding(settings: Settings) -> Iterator[Finding]:
     """Whether it loads, or answers, and gives vectors of the length that it says."""
     part, model = f"embedding {settings.embedding_model}", settings.embedding_model
     try:
+        if _would_export(settings):
+            yield warning(part, f"is not prepared in {settings.state_dir} yet", "`make up` does it, once")
+            return
         provider = load_configured_embedding(settings)
         vectors = provider.embed(["How much leave do I have?"], input_type="question")
     except RaglineError as error:
@@ -75,6 +80,14 @@ def look_at_vision(settings: Settings) -> Iterator[Finding]:
         yield _refused(part, error, named, settings)
         return
     yield ok(part if named else f"vision {provider.name}", "read a page")
+
+
+def _would_export(settings: Settings) -> bool:
+    """Whether loading the model would write its graph first, which takes a minute."""
+    model = settings.embedding_model
+    if settings.embedding_backend != "onnx" or model.startswith(_REMOTE):
+        return False
+    return not (exported_folder(model_folder(model), settings.state_dir) / GRAPH).is_file()
 
 
 def _refused(part: str, error: RaglineError, model: str, settings: Settings) -> Finding:

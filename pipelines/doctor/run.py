@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from pipelines.doctor.aws_access import IDENTITY
 from pipelines.doctor.checks import CHECKS
 from pipelines.doctor.finding import Check, Finding, failed, refused, skipped
+from pipelines.doctor.iam import remedy
 from pipelines.doctor.report import without_secrets
 from pipelines.doctor.settings_file import SETTINGS, look_at_settings
 from pipelines.errors import InvalidRequest, RaglineError
@@ -90,7 +92,7 @@ async def _look(
     except TimeoutError:
         return [
             *found,
-            failed(check.part, f"no answer within {limit_s:.0f} s", "see that it runs, and is not overloaded"),
+            failed(check.part, f"no answer within {limit_s:.2g} s", "see that it runs, and is not overloaded"),
         ]
     return found
 
@@ -116,7 +118,8 @@ def _collect(settings: Settings, check: Check, into: list[Finding]) -> None:
         for finding in check.look(settings):
             note(finding)
     except RaglineError as error:
-        note(refused(check.part, error))
+        # A machine whose configuration of AWS is wrong is refused before anything is asked.
+        note(refused(check.part, error, remedy(error, IDENTITY) or "look at `make logs`"))
     except Exception as error:  # noqa: BLE001  a check ends here: a mistake in one must not hide what the others found
         # Its text is not ours, and might say a secret.
         note(
