@@ -78,6 +78,8 @@ def _all(settings: StackSettings, layout: Layout) -> Iterable[Installation]:
         _fingerprint(requirements / "open-webui.txt"),
         lambda: _install_open_webui(layout, requirements / "open-webui.txt"),
     )
+    if settings.embeds_elsewhere() and not _reranks_here(settings):
+        return
     yield Installation(
         "the embedding model",
         layout.state / "models/.ready",
@@ -122,9 +124,16 @@ def _install_open_webui(layout: Layout, requirements: Path) -> None:
     run_logged((*fill, "--require-hashes", "-r", str(requirements)), log, what="Open WebUI")
 
 
+def _reranks_here(settings: StackSettings) -> bool:
+    """Whether a reranker will be prepared on this machine, which takes torch too."""
+    return bool(settings.rerank_model) and not settings.rerank_model.startswith("bedrock/")
+
+
 def _install_model(settings: StackSettings, layout: Layout) -> None:
     log = layout.log("install-model")
     install_torch(layout, log)
+    if settings.embeds_elsewhere():
+        return
     # in a process of its own: torch stays in memory for as long as its process lives, and it has much to say
     with ProcessPoolExecutor(1, get_context("spawn"), _write_to, (log,)) as process:
         process.submit(prepare_model, settings.embedding_model, settings.embedding_backend, layout.state).result()

@@ -192,6 +192,6 @@ def _family_of(model: str) -> Family:
         if re.search(family.pattern, model):
             return family
     raise UnknownModel(
-        f"{model} is no embedding model of Bedrock that is known here: take one of Amazon's Titan or Nova or of Cohere, "
-        "such as amazon.titan-embed-text-v2:0, by its id or its inference profile."
+        f"{model} is no embedding model of Bedrock that is known here: take one of Titan, Nova or Cohere, by "
+        "its id or its inference profile, such as amazon.titan-embed-text-v2:0."
     )

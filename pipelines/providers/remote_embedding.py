@@ -32,6 +32,7 @@ from tenacity import (
 from pipelines.errors import Busy, DeadlineExceeded, ModelFailed, ModelUnavailable, RaglineError
 from pipelines.providers.base import EmbeddingProvider, InputType
 from pipelines.providers.embedding_prefixes import Prefixes
+from pipelines.providers.token_counter import whole_characters
 from pipelines.providers.token_estimate import TokenEstimate, cut
 
 MEASURED_TOKENS = 256
@@ -162,8 +163,7 @@ class RemoteEmbedding(EmbeddingProvider):
         return np.concatenate(answers) if answers else np.zeros((0, self.dimensions), dtype=np.float32)
 
     def _prepared(self, text: str, input_type: InputType) -> str:
-        text = text.encode("utf-8", "replace").decode("utf-8")  # no JSON holds half a surrogate pair
-        fitting = cut(text, self.max_tokens).strip() or BLANK
+        fitting = cut(whole_characters(text), self.max_tokens).strip() or BLANK
         return (self._prefixes[input_type] + fitting)[: self._limits.chars]
 
     def _ask(self, texts: Sequence[str], input_type: InputType) -> UnitVectors:

@@ -32,7 +32,7 @@ from pipelines.providers.onnx_graph import (
     batches,
     padded,
 )
-from pipelines.providers.token_counter import TokenCounter, make_tokenizer
+from pipelines.providers.token_counter import TokenCounter, make_tokenizer, whole_characters
 
 Backend = Literal["onnx", "torch"]
 Forward = Callable[[Batch], npt.NDArray[np.float32]]
@@ -129,7 +129,7 @@ class SentenceTransformersEmbedding(EmbeddingProvider):
 
     def embed(self, texts: Sequence[str], *, input_type: InputType) -> npt.NDArray[np.float32]:
         prefix = self._card.question_prefix if input_type == "question" else self._card.document_prefix
-        encodings = self._tokenizer.encode_batch([prefix + text for text in texts])
+        encodings = self._tokenizer.encode_batch([prefix + whole_characters(text) for text in texts])
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         for batch in batches(encodings):
             chosen = [encodings[position] for position in batch]

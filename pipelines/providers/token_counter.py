@@ -22,6 +22,11 @@ class TokenCounter:
         return len(tokenizer.encode(self.prefix + text).ids)
 
 
+def whole_characters(text: str) -> str:
+    """The text with a question mark for each half of a surrogate pair, which no tokenizer and no JSON takes."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def make_tokenizer(tokenizer_json: str, *, truncate_to: int | None) -> Tokenizer:
     """The tokenizer of this file, which pads nothing and cuts at `truncate_to` tokens or not at all."""
     tokenizer = Tokenizer.from_str(tokenizer_json)

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from tests.models.embeddings import Embeddings, embedding_size
 from tests.models.ollama_routes import BUSY, CRASHED, not_found
 from tests.models.pages import reading
 from tests.models.perform import perform, whole
@@ -24,14 +25,36 @@ class OpenAIRoutes:
 
     stats: Stats
     runners: Runners
+    embeddings: Embeddings
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/embeddings", self._embed)
 
     async def _models(self, _request: web.Request) -> web.Response:
         data = [{"id": name, "object": "model", "created": 0, "owned_by": "library"} for name in LISTED]
         return _json({"object": "list", "data": data})
+
+    async def _embed(self, request: web.Request) -> web.Response:
+        body = orjson.loads(await request.read())
+        model, texts, faults = body.get("model", ""), body["input"], self.embeddings
+        if request.headers.get("Authorization") == "Bearer wrong":
+            return _error(401, "Incorrect API key provided.", "invalid_api_key")
+        if not (size := embedding_size(model)):
+            if read_script(model) is None:
+                return _error(404, not_found(model), "model_not_found")
+            return _error(400, "The model does not support Embeddings API", "BadRequestError")
+        self.stats.last_request = body
+        if refusal := _refusal(texts, faults):
+            return refusal
+        if faults.fault == "fail" and request.transport is not None:
+            request.transport.abort()
+        vectors = await faults.vectors(texts, size)
+        data = [{"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(vectors)]
+        usage = {"prompt_tokens": 8 * len(texts), "total_tokens": 8 * len(texts)}
+        # Each vector says which text it is of; nothing promises their order.
+        return _json({"object": "list", "data": data[::-1], "model": model, "usage": usage})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
@@ -58,6 +81,18 @@ class OpenAIRoutes:
                 return await perform(request, wanted, wire, self.stats, cut=cut)
             await whole(request, wanted, self.stats)
         return _json(wire.completion(wanted, cut=cut))
+
+
+def _refusal(texts: Sequence[str], faults: Embeddings) -> web.Response | None:
+    if faults.refused():
+        return _error(429, BUSY, "rate_limit_exceeded", {"Retry-After": "0"})
+    if faults.fault == "garbage":
+        return web.Response(body=b"<html>", content_type="text/html")
+    if faults.fault == "chat":
+        return _error(403, "You are not allowed to generate embeddings from this model", "model_not_allowed")
+    if faults.fault == "long" or not all(texts):
+        return _error(400, "This model's maximum context length is 512 tokens, '$.input' is invalid.", "invalid_input")
+    return _error(500, CRASHED, "internal_error") if faults.fails(texts) else None
 
 
 class OpenAIWire:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 import orjson
 from aiohttp import web
 
+from tests.models.embeddings import Embeddings
 from tests.models.ollama_routes import OllamaRoutes
 from tests.models.openai_routes import OpenAIRoutes
 from tests.models.runners import Runners
@@ -21,14 +22,15 @@ class ModelServer:
 
     parallel: int | None = None
     stats: Stats = field(default_factory=Stats)
+    embeddings: Embeddings = field(default_factory=Embeddings)
     url: str = ""
 
     def app(self) -> web.Application:
         """Ollama's routes, OpenAI's, and the server's own under `/mock`."""
         app = web.Application(client_max_size=64 * 1024 * 1024)
         runners = Runners(self.stats, self.parallel)
-        OllamaRoutes(self.stats, runners).add_to(app)
-        OpenAIRoutes(self.stats, runners).add_to(app)
+        OllamaRoutes(self.stats, runners, self.embeddings).add_to(app)
+        OpenAIRoutes(self.stats, runners, self.embeddings).add_to(app)
         app.router.add_get("/mock/stats", self._stats)
         app.router.add_post("/mock/reset", self._reset)
         return app

@@ -75,3 +75,10 @@ def test_everything_is_missing_at_first_and_changes_with_what_it_is_made_from(
 
     (again,) = missing(make_settings(embedding_model="/models/another"), layout)
     assert again.title == "the embedding model"
+
+
+def test_for_a_model_that_runs_elsewhere_nothing_is_installed(make_settings: MakeSettings, layout: Layout) -> None:
+    elsewhere = {"embedding_model": "ollama/nomic-embed-text"}
+    assert len(missing(make_settings(**elsewhere), layout)) == 2
+    assert len(missing(make_settings(**elsewhere, rerank_model="/models/reranker"), layout)) == 3
+    assert len(missing(make_settings(**elsewhere, rerank_model="bedrock/amazon.rerank-v1:0"), layout)) == 2
