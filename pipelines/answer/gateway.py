@@ -124,9 +124,12 @@ class Gateway:
         text = await run_task(
             task, body.turns(), self.router, model_id=model, request_id=envelope.request_id, user_id=user.id
         )
+        call = await self.path.calls.get(envelope.request_id)
         done = DoneEvent(model=model)
+        if call and call.usage:  # else a rule has answered, which costs nothing
+            done = DoneEvent(model=call.model, usage=call.usage, cost_usd=call.cost_usd)
         if not body.stream:
-            return JSONResponse(completion(text, done, (), envelope))
+            return JSONResponse(completion(text, done, (), envelope), headers=measure_headers(done, envelope))
         return _event_stream(_said(text, done), OpenAIRenderer(envelope), envelope.request_id)
 
 

@@ -155,7 +155,7 @@ def measure_headers(done: DoneEvent, envelope: Envelope) -> dict[str, str]:
         "X-Request-Id": envelope.request_id,
         "X-TTFT-MS": done.timings.ttft_ms,
         "X-Tokens-Per-Second": tokens_per_second(done),
-        "X-Cost-Per-1K-USD": cost_per_1k(done),
+        "X-Cost-Per-1K-USD": _plain(cost_per_1k(done)),
     }
     return {name: str(value) for name, value in figures.items() if value is not None}
 
@@ -186,6 +186,11 @@ def cost_per_1k(done: DoneEvent) -> float | None:
     if done.cost_usd is None or not done.usage or not done.usage.total_tokens:
         return None
     return round(done.cost_usd / done.usage.total_tokens * 1000, 8)
+
+
+def _plain(dollars: float | None) -> str | None:
+    """Without an exponent, which a small amount would have and not every client reads."""
+    return None if dollars is None else f"{dollars:.8f}".rstrip("0").rstrip(".")
 
 
 def _document(citation: Citation) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from aiohttp import web
 from fastapi import FastAPI
 
 from pipelines.answer.gateway import Gateway, gateway_api
-from pipelines.answer.generate import ModelRouter, Patience
+from pipelines.answer.generate import ModelRouter, Patience, ServedProvider
 from pipelines.answer.identity import Identity
 from pipelines.answer.model_calls import InProcessModelCalls, ModelCall
 from pipelines.answer.offer import ModelOffer
@@ -27,8 +27,10 @@ from pipelines.answer.workflow import WorkflowClient
 from pipelines.cost import PriceList
 from pipelines.domain import Citation, Usage
 from pipelines.error_responses import add_error_handlers
+from pipelines.providers.ollama import OllamaProvider
 from tests.fakes.n8n import CITATIONS, Handler, N8n, answer, chunk, stream
 from tests.fakes.served import served
+from tests.models import running_model_server
 from tests.unit.answer.answers import Money
 from tests.unit.answer.test_identity import SECRET, headers, signed
 
@@ -51,19 +53,24 @@ class Bench:
         return await self.http.post("/v1/chat/completions", json=body, headers=extra)
 
 
-Serve = Callable[[Handler], Any]
+Serve = Callable[..., Any]
 
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Serve:
     @asynccontextmanager
     async def gateway(
-        webhook: Handler, deadline_s: float = 30, spending: Spending = NO_SPENDING
+        webhook: Handler,
+        deadline_s: float = 30,
+        spending: Spending = NO_SPENDING,
+        models: Sequence[ServedProvider] = (),
     ) -> AsyncIterator[Bench]:
         key_file = tmp_path / "key"
         key_file.write_text("n8n-key")
         calls = InProcessModelCalls()
-        router = ModelRouter([], default="auto", queue=1, patience=Patience(1, 1), calls=calls, prices=PriceList([]))
+        router = ModelRouter(
+            models, default="auto", queue=1, patience=Patience(5, 5), calls=calls, prices=PriceList([])
+        )
         async with N8n(webhook) as n8n:
             client = WorkflowClient(
                 n8n.url, path="answer-question", key="k" * 16, api_key_file=key_file, idle_timeout_s=5
@@ -188,6 +195,16 @@ async def test_tasks_never_reach_the_workflow(serve: Serve) -> None:
     async with serve(webhook) as bench:
         response = await bench.chat(headers={"x-ragline-task": "title_generation"})
     assert response.status_code in (200, 503)
+
+
+async def test_a_task_that_a_model_answers_says_what_it_took(serve: Serve) -> None:
+    async with running_model_server() as server:
+        models = [ServedProvider(OllamaProvider(server.url), 2)]
+        async with serve(whole, models=models) as bench:
+            response = await bench.chat(headers={"x-ragline-task": "title_generation"})
+    usage = response.json()["usage"]
+    assert usage["completion_tokens"] > 0
+    assert usage["answered_by"].startswith("ollama/mock")
 
 
 async def test_the_measurement_form_is_the_same_stream(serve: Serve) -> None:

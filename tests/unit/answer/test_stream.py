@@ -100,6 +100,42 @@ async def test_the_measurement_form_carries_every_figure_of_its_contract() -> No
     assert done["timings"] == {"total_ms": 1100, "ttft_ms": 100, "embed_ms": 4}
 
 
+async def test_both_forms_say_what_was_used_and_what_it_cost() -> None:
+    whole = DoneEvent(model="bedrock/x", usage=Usage(2000, 300, False, 500, 100), cost_usd=0.000192)
+    said = {
+        "prompt_tokens": 2000,
+        "completion_tokens": 300,
+        "total_tokens": 2300,
+        "prompt_tokens_details": {"cached_tokens": 500, "cache_write_tokens": 100},
+        "estimated": False,
+        "cost_usd": 0.000192,
+        "answered_by": "bedrock/x",
+    }
+    usage = data((await lines([TokenEvent("Hi"), whole], OpenAIRenderer(ENVELOPE)))[-2])["usage"]
+    assert usage == {**said, "timings": {}}
+    assert completion("Hi", whole, (), ENVELOPE)["usage"] == {**said, "timings": {}}
+    done = data((await lines([TokenEvent("Hi"), whole], MeasuredRenderer(ENVELOPE)))[-1])
+    assert done["usage"] == said
+    assert done["cost_usd"] == 0.000192
+    assert measure_headers(whole, ENVELOPE)["X-Cost-Per-1K-USD"] == "0.00008348"
+
+
+async def test_an_answer_given_again_says_so_and_that_it_cost_nothing() -> None:
+    again = DoneEvent(model="bedrock/x", usage=Usage(2000, 300), cost_usd=0.0, cached=True)
+    usage = data((await lines([again], OpenAIRenderer(ENVELOPE)))[-2])["usage"]
+    assert (usage["cached"], usage["cost_usd"], usage["total_tokens"]) == (True, 0.0, 2300)
+    assert measure_headers(again, ENVELOPE)["X-Cost-Per-1K-USD"] == "0"
+
+
+async def test_a_cost_that_is_not_known_is_not_said_to_be_nothing() -> None:
+    unpriced = DoneEvent(model="openai/x", usage=Usage(5, 5, estimated=True))
+    usage = data((await lines([unpriced], OpenAIRenderer(ENVELOPE)))[-2])["usage"]
+    assert "cost_usd" not in usage
+    assert usage["estimated"] is True
+    assert data((await lines([unpriced], MeasuredRenderer(ENVELOPE)))[-1])["cost_usd"] is None
+    assert "X-Cost-Per-1K-USD" not in measure_headers(unpriced, ENVELOPE)
+
+
 async def test_nothing_is_sent_before_the_first_event() -> None:
     assert await lines([], OpenAIRenderer(ENVELOPE)) == []
 
