@@ -13,6 +13,7 @@ import orjson
 import pytest
 from fastapi import FastAPI, Request
 
+from pipelines.answer.circuit import FAILURES
 from pipelines.answer.generate import ModelRouter
 from pipelines.answer.model_calls import ModelCall
 from pipelines.answer.router_api import router_api
@@ -30,6 +31,16 @@ def authorize(request: Request) -> None:
         raise Unauthorized("This route needs the internal key.")
 
 
+AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
+
+
+def _app(router: ModelRouter) -> FastAPI:
+    app = FastAPI()
+    add_error_handlers(app)
+    app.include_router(router_api(router, authorize))
+    return app
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[ModelServer]:
     async with running_model_server() as running:
@@ -45,17 +56,13 @@ async def router(server: ModelServer) -> AsyncIterator[ModelRouter]:
 
 @pytest.fixture
 async def url(router: ModelRouter) -> AsyncIterator[str]:
-    app = FastAPI()
-    add_error_handlers(app)
-    app.include_router(router_api(router, authorize))
-    async with served(app) as running:
+    async with served(_app(router)) as running:
         yield running
 
 
 @pytest.fixture
 async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"Authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(base_url=f"{url}/llm/v1", headers=headers, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=f"{url}/llm/v1", headers=AUTHORIZED, timeout=10) as client:
         yield client
 
 
@@ -116,6 +123,61 @@ async def test_the_first_words_come_while_the_model_is_still_writing(http: httpx
             if not first and "According" in line:
                 first = time.perf_counter() - started
     assert first < (time.perf_counter() - started) / 3
+
+
+async def test_the_usage_says_what_it_cost_and_whether_it_was_counted(http: httpx.AsyncClient) -> None:
+    counted = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8, "estimated": False, "cached": False}
+    for fields in ({"stream_options": {"include_usage": True}}, {"stream": False}):
+        response = await http.post("/chat/completions", json=_body("ollama/mock-ttft0-itl0-len5", **fields))
+        body = response.text if "stream" in fields else response.text.split("\n\n")[-3].removeprefix("data: ")
+        usage = orjson.loads(body)["usage"]
+        assert usage == counted | {"cost_usd": pytest.approx(13e-6)}
+    response = await http.post("/chat/completions", json=_body("extractive/quotes", stream=False))
+    assert response.json()["usage"]["estimated"]
+    assert response.json()["usage"]["cost_usd"] is None
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_carries_its_request_id(http: httpx.AsyncClient, stream: bool) -> None:
+    for given in ("r-1", ""):
+        body = _body("ollama/mock-ttft0-itl0-len5", stream=stream, request_id=given)
+        response = await http.post("/chat/completions", json=body)
+        said = response.headers["x-request-id"]
+        assert said == given if given else len(said) == 32
+        assert f"chatcmpl-{said}" in response.text
+    refused = await http.post("/chat/completions", json=_body("ollama/mock-ttft0-itl0-len5", request_id="a\r\nB: c"))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_model_that_answers_is_named_when_it_is_another(server: ModelServer, stream: bool) -> None:
+    router = build_router(server, fallback=("ollama/mock-ttft0-itl0-len5",))
+    async with served(_app(router)) as url, httpx.AsyncClient(headers=AUTHORIZED) as http:
+        body = _body("ollama/mock-ttft0-itl0-len5-err", stream=stream)
+        text = (await http.post(f"{url}/llm/v1/chat/completions", json=body)).text
+    event = text.split("\n\n")[0].removeprefix("data: ")
+    assert orjson.loads(event)["model"] == "ollama/mock-ttft0-itl0-len5"
+    await router.close()
+
+
+async def test_a_model_that_is_down_is_refused_at_once_with_when_to_return_and_reported(
+    http: httpx.AsyncClient,
+) -> None:
+    down = "mock-ttft0-itl0-len5-err"
+    for _ in range(FAILURES):
+        assert (await http.post("/chat/completions", json=_body(f"ollama/{down}"))).status_code == 502
+    refused = await http.post("/chat/completions", json=_body(f"ollama/{down}"))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_unavailable")
+    assert int(refused.headers["retry-after"]) >= 1
+    reports = {(each["provider"], each["model"]): each for each in (await http.get("/providers")).json()["data"]}
+    assert set(reports) == {("ollama", ""), ("extractive", ""), ("ollama", down)}
+    well, ill = reports["ollama", ""], reports["ollama", down]
+    assert well == {
+        **{"provider": "ollama", "model": "", "state": "closed", "error_code": "", "error": "", "since": None},
+        **{"active": 0, "waiting": 0, "parallel": 2},
+    }
+    assert (ill["state"], ill["error_code"]) == ("open", "model_failed")
+    assert ill["since"].startswith("20")
 
 
 async def test_the_call_is_recorded_under_the_request_id(http: httpx.AsyncClient, router: ModelRouter) -> None:
@@ -222,10 +284,8 @@ async def test_a_client_that_leaves_stops_the_model_at_once(
 
 async def test_many_streams_are_whole_though_merged(http: httpx.AsyncClient, server: ModelServer) -> None:
     router = build_router(server, parallel=50, queue=50)
-    app = FastAPI()
-    app.include_router(router_api(router, authorize))
     expected = "According to the documents [1]" + "".join(f" word{place}" for place in range(6, 31))
-    async with served(app) as url:
+    async with served(_app(router)) as url:
         answers = await asyncio.gather(
             *(
                 http.post(f"{url}/llm/v1/chat/completions", json=_body("ollama/mock-ttft0-itl5-len30"))
@@ -247,6 +307,7 @@ async def test_nobody_without_the_internal_key_is_served(url: str, headers: dict
     async with httpx.AsyncClient(base_url=f"{url}/llm/v1", headers=headers) as stranger:
         for response in (
             await stranger.get("/models"),
+            await stranger.get("/providers"),
             await stranger.post("/chat/completions", json=_body("default")),
         ):
             assert (response.status_code, response.json()["error"]["code"]) == (401, "unauthorized")
