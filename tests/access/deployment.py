@@ -47,6 +47,12 @@ LIMIT = 50
 LIMITS = Limits(request_bytes=4 * 2**20, question_chars=32_000, history_turns=6)
 
 
+class Kept(ExtractiveProvider):
+    """Quotes under another name: what the quoting model says is never kept, this one's answers are."""
+
+    name = "kept"
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """What the ways of reading are tried on."""
@@ -67,7 +73,7 @@ async def deployed(ingestion: Ingestion, folder: Path) -> AsyncIterator[Deployme
     retriever = Retriever(ingestion.generations, limit=LIMIT)
     calls = InProcessModelCalls()
     router = ModelRouter(
-        [ServedProvider(ExtractiveProvider(ingestion.embedding), 8)],
+        [ServedProvider(ExtractiveProvider(ingestion.embedding), 8), ServedProvider(Kept(ingestion.embedding), 8)],
         default="extractive",
         queue=8,
         patience=Patience(10, 10),
@@ -85,7 +91,7 @@ async def deployed(ingestion: Ingestion, folder: Path) -> AsyncIterator[Deployme
                 identity=Identity(GATEWAY_KEY, SECRET, CLIENT_KEY),
                 path=AnswerPath(workflow, calls, deadline_s=60),
                 router=router,
-                offer=ModelOffer(),
+                offer=ModelOffer(choices=(Kept.name,)),
                 limits=LIMITS,
             )
             notes = MemoryCache(2**20)

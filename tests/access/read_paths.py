@@ -101,6 +101,17 @@ def _chat(*, streamed: bool) -> Callable[[Deployment, User, Ask], Awaitable[str]
     return chat
 
 
+async def _kept(at: Deployment, user: User, ask: Ask) -> str:
+    """The second answer is a kept one wherever the first cites something; what others asked is kept as well."""
+    messages = [*_turns(ask), {"role": "user", "content": ask.text}]
+    body = {"model": "company-documents:kept", "messages": messages, "stream": True}
+    first, again = [
+        _whole(await at.http.post("/v1/chat/completions", json=body, headers=as_reader(user))) for _ in range(2)
+    ]
+    assert '"cached":true' in again or "[1]" not in first
+    return f"{first}\n{again}"
+
+
 async def _answer(at: Deployment, user: User, ask: Ask) -> str:
     body = {"question": ask.text, "history": _turns(ask), "k": LIMIT}
     return _whole(await at.http.post("/answer", json=body, headers=as_reader(user)))
@@ -177,6 +188,7 @@ READ_PATHS = {
     "POST /retrieve": ReadPath(_retrieve, frozenset({"POST /retrieve"}), filtered=True),
     "chat, streamed": ReadPath(_chat(streamed=True), frozenset({"POST /v1/chat/completions"})),
     "chat, whole": ReadPath(_chat(streamed=False), frozenset({"POST /v1/chat/completions"})),
+    "chat, kept": ReadPath(_kept, frozenset({"POST /v1/chat/completions"})),
     "POST /answer": ReadPath(_answer, frozenset({"POST /answer"})),
     "tasks of Open WebUI": ReadPath(_task, frozenset({"POST /v1/chat/completions"}), answers=False),
     "the internal routes": ReadPath(_at_the_door, frozenset(INTERNAL_ROUTES | FUNCTION_ROUTES), answers=False),
