@@ -59,26 +59,40 @@ async def _ollama_model(settings: Settings, provider: ChatProvider, model: str) 
         await provider.check(model)
     except UnknownModel:
         return failed(part, f"is not at {settings.ollama_base_url}", f"`ollama pull {model}`")
+    return await _with_room(settings, part, model)
+
+
+async def _with_room(settings: Settings, part: str, model: str) -> Finding:
+    """Whether the model reads as much as is asked of it, and is loaded with that."""
     asked = settings.ollama_context_length
-    reads = await provider.context_tokens(model)
+    async with httpx.AsyncClient(base_url=settings.ollama_base_url, timeout=TIMEOUT_S, trust_env=False) as client:
+        reads, loaded = await asyncio.gather(_longest(client, model), _loaded(client, model))
     if reads is not None and reads < asked:
         return warning(part, f"reads {reads:,} tokens at most", f"set OLLAMA_CONTEXT_LENGTH={reads} (it is {asked})")
-    loaded = await _loaded_context(settings.ollama_base_url, model)
-    if loaded is not None and loaded < asked:
+    if loaded not in (None, asked):
         return warning(
             part,
-            f"is loaded with room for {loaded:,} tokens: what is longer is cut off unseen",
-            f"start Ollama with OLLAMA_CONTEXT_LENGTH={asked}, or set OLLAMA_CONTEXT_LENGTH={loaded} here",
+            f"is loaded with room for {loaded:,} tokens, and questions ask for {asked:,}: it is loaded anew for each",
+            f"set OLLAMA_CONTEXT_LENGTH={loaded}, or have every client of this Ollama ask for {asked}",
         )
-    room = f", loaded with room for {loaded:,} tokens" if loaded else ""
-    return ok(part, f"is there{room}; asked for {settings.ollama_num_parallel} answers at once at most")
+    # Ollama's API does not say how many it serves at once (0.12).
+    together = f"asked for {settings.ollama_num_parallel} answers at once: OLLAMA_NUM_PARALLEL is to be the same there"
+    return ok(part, f"is there{', and loaded' if loaded else ''}; {together}")
 
 
-async def _loaded_context(base_url: str, model: str) -> int | None:
+async def _longest(client: httpx.AsyncClient, model: str) -> int | None:
+    """The longest context the model was made for; None where Ollama does not say it (`/api/show`)."""
+    try:
+        info = (await client.post("/api/show", json={"model": model})).json()["model_info"]
+        return int(info[f"{info['general.architecture']}.context_length"])
+    except (httpx.HTTPError, ValueError, LookupError, TypeError):
+        return None
+
+
+async def _loaded(client: httpx.AsyncClient, model: str) -> int | None:
     """The tokens of context that Ollama runs the model with; None while it is not loaded (`/api/ps`)."""
     try:
-        async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
-            listed = (await client.get(f"{base_url.rstrip('/')}/api/ps")).json()["models"]
+        listed = (await client.get("/api/ps")).json()["models"]
         sizes = {str(entry["model"]): entry.get("context_length") for entry in listed}
     except (httpx.HTTPError, ValueError, LookupError, TypeError, AttributeError):
         return None

@@ -58,7 +58,7 @@ async def test_ollama_that_is_down_is_a_warning_where_nobody_asked_for_it(
     assert "ollama pull" in found.todo
 
 
-async def test_a_model_that_is_loaded_with_less_context_than_prompts_take(
+async def test_a_model_that_is_loaded_with_another_context_than_questions_ask_for(
     server: ModelServer, make_settings: MakeSettings, ask: Ask
 ) -> None:
     body = {"model": MODEL, "messages": [], "options": {"num_ctx": 4096}}
@@ -68,7 +68,17 @@ async def test_a_model_that_is_loaded_with_less_context_than_prompts_take(
     found = (await ask(settings, "ollama"))[f"ollama {MODEL}"]
     assert found.state == "warning"
     assert "4,096 tokens" in found.seen
-    assert "OLLAMA_CONTEXT_LENGTH=8192" in found.todo
+    assert "OLLAMA_CONTEXT_LENGTH=4096" in found.todo
+
+
+async def test_a_model_that_reads_less_than_is_asked_of_it(
+    server: ModelServer, make_settings: MakeSettings, ask: Ask
+) -> None:
+    settings = make_settings(
+        llm_provider="ollama", llm_model=MODEL, ollama_base_url=server.url, ollama_context_length=262_144
+    )
+    found = (await ask(settings, "ollama"))[f"ollama {MODEL}"]
+    assert (found.state, "131,072 tokens at most" in found.seen) == ("warning", True)
 
 
 async def test_an_openai_compatible_server(server: ModelServer, make_settings: MakeSettings, ask: Ask) -> None:
