@@ -33,7 +33,7 @@ from pipelines.errors import Busy, DeadlineExceeded, ModelFailed, ModelUnavailab
 from pipelines.providers.base import EmbeddingProvider, InputType
 from pipelines.providers.embedding_prefixes import Prefixes
 from pipelines.providers.token_counter import whole_characters
-from pipelines.providers.token_estimate import TokenEstimate, cut
+from pipelines.providers.token_estimate import TokenEstimate, cut, estimate_tokens
 
 MEASURED_TOKENS = 256
 """The window of all-MiniLM-L6-v2, with which retrieval was measured (tests/evals). A model that reads 8,192 tokens gets
@@ -163,8 +163,10 @@ class RemoteEmbedding(EmbeddingProvider):
         return np.concatenate(answers) if answers else np.zeros((0, self.dimensions), dtype=np.float32)
 
     def _prepared(self, text: str, input_type: InputType) -> str:
-        fitting = cut(whole_characters(text), self.max_tokens).strip() or BLANK
-        return (self._prefixes[input_type] + fitting)[: self._limits.chars]
+        prefix = self._prefixes[input_type]
+        room = self.max_tokens - (estimate_tokens(prefix) if prefix else 0)
+        fitting = cut(whole_characters(text), room).strip() or BLANK
+        return (prefix + fitting)[: self._limits.chars]
 
     def _ask(self, texts: Sequence[str], input_type: InputType) -> UnitVectors:
         answer = self._calls.call(texts, input_type=input_type)
