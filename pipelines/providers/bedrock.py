@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
 from pipelines.domain import Message
-from pipelines.errors import Busy, ModelFailed, ModelUnavailable, RaglineError
+from pipelines.errors import Busy, ContextTooLong, ModelFailed, ModelUnavailable, RaglineError
 from pipelines.providers import bedrock_models
 from pipelines.providers.aws_client import SIGNING_REGION, AwsClient, streaming_config
 from pipelines.providers.aws_errors import is_refused_key
@@ -135,7 +135,7 @@ class BedrockProvider(ChatProvider):
             # It would not look for others; they may have been renewed since.
             self._client.forget()
         told = self._call(model).error(error)
-        if begun and isinstance(told, Busy):
+        if begun and isinstance(told, Busy | ContextTooLong):
             return ModelFailed(f"{model} broke off in the middle of its answer: {told.message}")
         return told
 

@@ -48,9 +48,9 @@ def converse_request(
         request["system"] = system
     inference: dict[str, Any] = {}
     if options.temperature is not None:
-        inference["temperature"] = min(options.temperature, 1.0)  # OpenAI's goes up to 2, Bedrock's to 1
+        inference["temperature"] = min(max(options.temperature, 0.0), 1.0)  # OpenAI's goes up to 2, Bedrock's to 1
     if options.max_tokens is not None:
-        inference["maxTokens"] = options.max_tokens
+        inference["maxTokens"] = max(options.max_tokens, 1)
     if inference:
         request["inferenceConfig"] = inference  # type: ignore[typeddict-item]  # built name by name
     if guardrail is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pipelines.domain import Message
-from pipelines.errors import Busy, ModelFailed, ModelUnavailable, RaglineError
+from pipelines.errors import Busy, ContextTooLong, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
 from pipelines.providers.aws_client import SIGNING_REGION, AwsClient, streaming_config
 from pipelines.providers.aws_errors import is_refused_key
 from pipelines.providers.aws_threads import STREAM_ERRORS, AwsThreads
@@ -83,6 +83,8 @@ class SageMakerProvider(ChatProvider):
 
     async def check(self, model: str = "") -> None:
         asked = model or self._endpoint
+        if not asked:
+            raise UnknownModel("No endpoint of SageMaker is named: set SAGEMAKER_ENDPOINT.")
         options = GenerateOptions(max_tokens=1)
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_S):
@@ -107,7 +109,7 @@ class SageMakerProvider(ChatProvider):
         endpoint, _, component = model.partition("/")
         region = self._client.region or SIGNING_REGION
         told = SageMakerCall(endpoint, component, region, self._client.partition, SILENCE_S).error(error)
-        if begun and isinstance(told, Busy):
+        if begun and isinstance(told, Busy | ContextTooLong):
             return ModelFailed(f"{model} broke off in the middle of its answer: {told.message}")
         return told
 

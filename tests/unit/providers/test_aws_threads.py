@@ -11,6 +11,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -61,6 +62,26 @@ async def test_all_events_come_in_order(threads: AwsThreads) -> None:
     stream = Counting(5 * AHEAD)
     assert [number async for number in threads.events(lambda: stream)] == list(range(5 * AHEAD))
     assert stream.closed.is_set()
+
+
+async def test_the_loop_is_woken_once_for_all_that_has_come(
+    threads: AwsThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    wake, woken = loop.call_soon_threadsafe, []
+
+    def counted(*args: Any, **kwargs: Any) -> asyncio.Handle:
+        woken.append(1)
+        return wake(*args, **kwargs)
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+    stream = Counting(500)
+    async with aclosing(threads.events(lambda: stream)) as events:
+        reading = asyncio.ensure_future(anext(events))
+        await asyncio.sleep(0)
+        stream.closed.wait(1)  # the loop stands still meanwhile
+        assert len(woken) == 1
+        assert await reading == 0
 
 
 async def test_a_slow_reader_holds_the_stream_back(threads: AwsThreads) -> None:

@@ -125,6 +125,8 @@ async def test_a_check_asks_the_endpoint_it_is_set_up_with(provider: SageMakerPr
     assert await provider.models() == [ENDPOINT]
     with pytest.raises(UnknownModel, match="in service"):
         await provider.check("no-such-endpoint")
+    with pytest.raises(UnknownModel, match="set SAGEMAKER_ENDPOINT"):
+        await SageMakerProvider(region=REGION).check()
 
 
 async def test_closing_stops_the_model_at_once(provider: SageMakerProvider, aws: AwsModels) -> None:
