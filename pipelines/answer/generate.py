@@ -87,12 +87,14 @@ class ModelRouter:
             each.provider.name: Admission(each.provider.name, parallel=each.parallel, queue=queue) for each in served
         }
         self._set_up = {each.provider.name: each.model for each in served}
-        self._directory = ModelDirectory(self._providers, default=default, set_up=self._set_up)
         self._fallback = tuple(fallback)
         self._patience = patience
         self._retries = retries
         self._books = Books(calls, prices, spending)
         self._health = health or Health(self._providers)
+        self._directory = ModelDirectory(
+            self._providers, default=default, set_up=self._set_up, away=self._health.is_away
+        )
         self.calls = calls
 
     @property

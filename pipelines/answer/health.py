@@ -22,7 +22,7 @@ from pipelines.answer.model_directory import ModelRef
 from pipelines.errors import DeadlineExceeded, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
 from pipelines.providers.base import ChatProvider
 
-MAX_CIRCUITS = 256
+MAX_CIRCUITS = 64
 """Callers choose the names of models: only those that failed have a circuit, and no more than these."""
 PROBE_LIMIT_S = 30.0
 
@@ -92,6 +92,11 @@ class Health:
     def is_well(self, ref: ModelRef) -> bool:
         """Whether nothing speaks against a call that can be done without."""
         return all(circuit.state == "closed" for circuit in self._of(ref))
+
+    def is_away(self, provider: str) -> bool:
+        """Whether a provider as a whole is known not to answer."""
+        circuit = self._circuits.get(ModelRef(provider, ""))
+        return circuit is not None and circuit.state == "open"
 
     def troubled(self) -> list[ModelRef]:
         """The models that failed last, and the providers (with an empty model)."""

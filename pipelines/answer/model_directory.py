@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.errors import ModelUnavailable, UnknownModel
@@ -35,15 +35,21 @@ class ModelDirectory:
 
     `default` is a provider's name or `auto` (the first provider, in the order given, that answers and has a model).
     `set_up` names the model of a provider that is meant where only the provider is named; where it names none, the
-    first that the provider has.
+    first that the provider has. A provider that is known to be `away` is not looked at.
     """
 
     def __init__(
-        self, providers: Mapping[str, ChatProvider], *, default: str, set_up: Mapping[str, str] | None = None
+        self,
+        providers: Mapping[str, ChatProvider],
+        *,
+        default: str,
+        set_up: Mapping[str, str] | None = None,
+        away: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._providers = providers
         self._default = default
         self._set_up = set_up or {}
+        self._away = away
         self._chosen: dict[str, tuple[float, ModelRef | None]] = {}
         self._choosing = asyncio.Lock()
 
@@ -92,6 +98,8 @@ class ModelDirectory:
         return None
 
     async def _models(self, provider: str) -> Sequence[ModelRef]:
+        if self._away(provider):
+            return []
         try:
             return [ModelRef(provider, model) for model in await self._providers[provider].models()]
         except ModelUnavailable:

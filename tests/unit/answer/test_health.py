@@ -103,6 +103,9 @@ async def test_a_provider_that_is_away_takes_all_its_models_with_it(bench: Bench
     bench.fail(A, AWAY)
     assert (bench.asked(A), bench.asked(B), bench.health.is_well(B)) == (False, False, False)
     assert bench.asked(ModelRef("another", "a"))
+    assert bench.health.is_away("p")
+    await bench.pass_a_pause()
+    assert not bench.health.is_away("p")
 
 
 async def test_a_refusal_is_typed_and_says_why_and_when_to_return(bench: Bench) -> None:

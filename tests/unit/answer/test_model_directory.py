@@ -94,6 +94,26 @@ async def test_a_choice_holds_for_a_while_and_is_then_made_again(monkeypatch: py
     assert str(await directory.resolve("default")) == "ollama/a"
 
 
+async def test_that_there_is_no_model_holds_for_a_while_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    ollama = Having("a", up=False)
+    directory = ModelDirectory({"ollama": ollama}, default="ollama")
+    for _ in range(3):
+        with pytest.raises(ModelUnavailable):
+            await directory.resolve("default")
+    assert ollama.looked == 1
+    ollama.up = True
+    monkeypatch.setattr(model_directory, "_CHOICE_AGE_S", -1.0)
+    assert str(await directory.resolve("default")) == "ollama/a"
+
+
+async def test_a_provider_that_is_known_to_be_away_is_not_looked_at() -> None:
+    providers = {"ollama": Having("a"), "extractive": Having("quotes")}
+    directory = ModelDirectory(providers, default="auto", away={"ollama"}.__contains__)
+    assert str(await directory.resolve("default")) == "extractive/quotes"
+    assert await directory.models() == ["default", "extractive/quotes"]
+    assert providers["ollama"].looked == 0
+
+
 async def test_lists_every_model_that_can_be_asked_now() -> None:
     providers = {"ollama": Having("a"), "openai": Having("b", up=False), "extractive": Having("quotes")}
     assert await ModelDirectory(providers, default="auto").models() == ["default", "ollama/a", "extractive/quotes"]
