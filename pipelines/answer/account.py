@@ -10,13 +10,10 @@ from pipelines.answer.model_calls import Attempt, ModelCalls
 from pipelines.answer.model_directory import ModelRef
 from pipelines.answer.model_request import ModelRequest
 from pipelines.answer.spending import Spending, Spent
-from pipelines.cost import PriceList
+from pipelines.cost import PriceList, estimate_usage
 from pipelines.domain import Usage
 from pipelines.errors import Busy, ContextTooLong, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
 from pipelines.providers.base import Finish
-
-CHARACTERS_PER_TOKEN = 4
-"""For providers that do not count: about right for English prose, and marked as an estimate."""
 
 _BEFORE_AN_ANSWER = (ModelUnavailable, Busy, ContextTooLong, UnknownModel)
 """What a provider may say instead of an answer; said in the middle of one, it means that this one broke off."""
@@ -83,4 +80,4 @@ class Account:
 
     def _estimate(self) -> Usage:
         prompt = sum(len(message.content) for message in self._request.messages)
-        return Usage(-(-prompt // CHARACTERS_PER_TOKEN), -(-self.characters // CHARACTERS_PER_TOKEN), estimated=True)
+        return estimate_usage(prompt, self.characters)

