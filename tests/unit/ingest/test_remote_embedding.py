@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from pipelines.answer.retrieve import Retriever
 from pipelines.bootstrap_documents import recipe
+from pipelines.domain import Question, User
+from pipelines.error_responses import error_response
 from pipelines.errors import ModelUnavailable
 from pipelines.providers import remote_embedding
 from pipelines.providers.ollama_embedding import load_ollama_embedding
@@ -107,3 +111,14 @@ def test_a_question_that_cannot_be_embedded_is_unavailable_in_its_time(
     assert time.monotonic() - started < 2
     server.embeddings.fault = None
     assert remote.found("what do hotels cost") == ["Hotels cost 180."]
+
+
+async def test_retrieval_answers_503_and_goes_on_when_the_model_is_back(remote: Ingestion, server: ModelServer) -> None:
+    await asyncio.to_thread(remote.bring_in, a="Hotels cost 180.")
+    retriever, question = Retriever(remote.generations, limit=6), Question("what do hotels cost", User("anna"))
+    server.embeddings.fault = "fail"
+    with pytest.raises(ModelUnavailable, match="Documents cannot be searched now") as raised:
+        await retriever.retrieve(question)
+    assert error_response(raised.value).status_code == 503
+    server.embeddings.fault = None
+    assert [passage.chunk.text for passage in (await retriever.retrieve(question)).passages] == ["Hotels cost 180."]
