@@ -356,3 +356,38 @@ async def test_an_unknown_route_and_a_wrong_method_are_typed_too(serve: Serve) -
     async with serve(whole) as bench:
         assert code(await bench.http.get("/nothing")) == "not_found"
         assert code(await bench.http.get("/v1/chat/completions")) == "method_not_allowed"
+
+
+# --- another answer ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_turn_that_was_answered_whole_and_comes_again_asks_for_another_answer(
+    serve: Serve, streamed: bool
+) -> None:
+    asked: list[bool] = []
+    failing = [True, False, False, False, False, False]
+
+    async def webhook(request: web.Request) -> web.StreamResponse:
+        asked.append((await request.json())["ask"]["fresh"])
+        if failing[len(asked) - 1]:
+            return await stream(request, sources(1), answer("Thirty ")[:-20], chunk("error", "boom"))
+        return await whole(request)
+
+    async with serve(webhook) as bench:
+        for turn in ("m1", "m1", "m1", "m2", "", ""):
+            await bench.chat(stream=streamed, headers={"x-ragline-turn": turn})
+    assert asked == [False, False, True, False, False, False]
+
+
+async def test_a_turn_is_one_readers_and_one_models_alone(serve: Serve) -> None:
+    asked: list[bool] = []
+
+    async def webhook(request: web.Request) -> web.StreamResponse:
+        asked.append((await request.json())["ask"]["fresh"])
+        return await whole(request)
+
+    async with serve(webhook) as bench:
+        for sub in ("anna", "ben", "anna"):
+            await bench.chat(headers={**headers(signed(sub=sub)), "x-ragline-turn": "m1"})
+    assert asked == [False, False, True]
