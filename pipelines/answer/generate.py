@@ -8,40 +8,24 @@ half answers.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from pipelines.answer.account import Account, Books
-from pipelines.answer.admission import Admission, QueueFull
-from pipelines.answer.ask_model import Begun, ask_model
+from pipelines.answer.account import Books
+from pipelines.answer.admission import Admission
 from pipelines.answer.completion import Completion, collected
+from pipelines.answer.fallback import BegunAnswer, FallbackChain
 from pipelines.answer.health import Health, HealthReport
-from pipelines.answer.model_calls import Attempt, ModelCalls
-from pipelines.answer.model_directory import DEFAULT, ModelDirectory, ModelRef
+from pipelines.answer.model_calls import ModelCalls
+from pipelines.answer.model_directory import ModelDirectory, ModelRef
 from pipelines.answer.model_request import ModelRequest
 from pipelines.answer.spending import NO_SPENDING, Spending
 from pipelines.answer.watchdog import Watchdog
 from pipelines.cost import PriceList
-from pipelines.errors import (
-    Busy,
-    ContextTooLong,
-    DeadlineExceeded,
-    ModelFailed,
-    ModelUnavailable,
-    RaglineError,
-    UnknownModel,
-)
+from pipelines.errors import DeadlineExceeded, ModelFailed
 from pipelines.providers.base import ChatDelta, ChatProvider, TextDelta
-
-_TRY_NEXT = (ModelUnavailable, ModelFailed, Busy, DeadlineExceeded, ContextTooLong)
-"""What another model may still answer; it may read more, too. An unknown model is not among them: that is a mistake to
-be shown. Nor is a spent budget: the reader is to know of it."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +71,20 @@ class ModelRouter:
             each.provider.name: Admission(each.provider.name, parallel=each.parallel, queue=queue) for each in served
         }
         self._set_up = {each.provider.name: each.model for each in served}
-        self._fallback = tuple(fallback)
         self._patience = patience
-        self._retries = retries
-        self._books = Books(calls, prices, spending)
         self._health = health or Health(self._providers)
         self._directory = ModelDirectory(
             self._providers, default=default, set_up=self._set_up, away=self._health.is_away
+        )
+        self._chain = FallbackChain(
+            self._providers,
+            self._admissions,
+            self._directory,
+            self._health,
+            Books(calls, prices, spending),
+            fallback=tuple(fallback),
+            first_token_s=patience.first_token_s,
+            retries=retries,
         )
         self.calls = calls
 
@@ -132,20 +123,21 @@ class ModelRouter:
             ContextTooLong: it reads no more, though all was left out that could be.
             ModelFailed: it failed, or broke off in the middle; after text has been yielded nothing else is tried.
         """
-        started, ends = time.perf_counter(), asyncio.get_running_loop().time() + self._patience.total_s
+        ends = asyncio.get_running_loop().time() + self._patience.total_s
         async with AsyncExitStack() as held:
-            ref, begun, account = await self._begin(request, started, ends, held)
-            async with account:
-                with Watchdog(str(ref), idle_s=self._patience.idle_s, ends=ends) as watchdog:
-                    delta: ChatDelta | None = begun.first
+            answer = await self._begin(request, ends, held)
+            async with answer.account as account:
+                with Watchdog(str(answer.ref), idle_s=self._patience.idle_s, ends=ends) as watchdog:
+                    rest = answer.begun.rest
+                    delta: ChatDelta | None = answer.begun.first
                     while isinstance(delta, TextDelta):
                         account.characters += len(delta.text)
                         yield delta
                         watchdog.waits()
-                        delta = await anext(begun.rest, None)
+                        delta = await anext(rest, None)
                         watchdog.rests()
                 if delta is None:
-                    raise ModelFailed(f"{ref} broke off before the end of its answer.")
+                    raise ModelFailed(f"{answer.ref} broke off before the end of its answer.")
                 yield await account.finished(delta)
 
     async def complete(self, request: ModelRequest) -> Completion:
@@ -158,71 +150,16 @@ class ModelRouter:
         for provider in self._providers.values():
             await provider.close()
 
-    async def _begin(self, request: ModelRequest, started: float, ends: float, held: AsyncExitStack) -> _Answer:
+    async def _begin(self, request: ModelRequest, ends: float, held: AsyncExitStack) -> BegunAnswer:
+        started = time.perf_counter()
         try:
             async with asyncio.timeout_at(ends):
-                return await self._first_to_begin(request, started, held)
-        except TimeoutError as late:
-            error: RaglineError = DeadlineExceeded(f"No model answered within {self._patience.total_s:g} seconds.")
-            error.__cause__ = late
-        except RaglineError as failure:
-            error = failure
-        model = request.model or DEFAULT
-        await self.calls.put(Attempt(request.request_id, asked=model, model=model, started=started).failed(error))
-        raise error
-
-    async def _first_to_begin(self, request: ModelRequest, started: float, held: AsyncExitStack) -> _Answer:
-        """The answer of the first model that begins one, whose slot and connection are `held`."""
-        asked = request.model or DEFAULT
-        tried: set[ModelRef] = set()
-        failures: list[RaglineError] = []
-        for model_id in (asked, *(self._fallback if request.fall_back else ())):
-            try:
-                ref = await self._directory.resolve(model_id)
-                if ref in tried:
-                    continue
-                asked = asked if failures else str(ref)
-                tried.add(ref)
-                return await self._ask(ref, request, asked, started, held)
-            except QueueFull:  # a good answer in a moment is better than another one now
-                raise
-            except (*_TRY_NEXT, UnknownModel) as error:
-                if isinstance(error, UnknownModel) and not failures:
-                    raise
-                logger.warning("%s could not answer %s: %s", model_id, request.request_id, error.code)
-                failures.append(error)
-            await held.aclose()
-        raise failures[0]
-
-    async def _ask(
-        self, ref: ModelRef, request: ModelRequest, asked: str, started: float, held: AsyncExitStack
-    ) -> _Answer:
-        self._books.spending.check(request.user_id, str(ref))
-        self._health.admit(ref)  # nobody waits in line for a model that is down
-        await held.enter_async_context(self._admissions[ref.provider].slot())
-        attempt = Attempt(request.request_id, asked=asked, model=str(ref), started=started)
-        with self._health.asking(ref):
-            begun = await ask_model(
-                self._providers[ref.provider],
-                ref,
-                request,
-                patience_s=self._patience.first_token_s,
-                retries=self._retries,
-            )
-            held.push_async_callback(begun.rest.aclose)
-        account = Account(self._books, request, ref, attempt)
-        if isinstance(begun.first, TextDelta):
-            await account.begun(begun.dropped_passages)
-        return _Answer(ref, begun, account)
+                return await self._chain.begin(request, started, held)
+        except TimeoutError as error:
+            late = DeadlineExceeded(f"No model answered within {self._patience.total_s:g} seconds.")
+            await self._chain.refuse(request, started, late)
+            raise late from error
 
     def _report(self, ref: ModelRef) -> HealthReport:
         admission = self._admissions[ref.provider]
         return self._health.report(ref, active=admission.active, waiting=admission.waiting, parallel=admission.parallel)
-
-
-class _Answer(NamedTuple):
-    """The answer of a model that has begun one."""
-
-    ref: ModelRef
-    begun: Begun
-    account: Account

@@ -187,11 +187,11 @@ async def test_a_full_queue_is_told_at_once_and_does_not_fall_back(server: Model
 
 
 async def test_waiting_in_line_is_not_held_against_the_model(server: ModelServer) -> None:
-    router = build_router(server, parallel=1)
+    router = build_router(server, parallel=1, patience=Patience(first_token_s=10, idle_s=10))
     model = "ollama/mock-ttft200-itl0-len5"
     await asyncio.gather(*(all_of(router, model, request_id=f"r{number}") for number in range(4)))
     last = await call_of(router, "r3")
     assert last.wait_ms > 500
     assert last.model_ttft_ms is not None
-    assert last.model_ttft_ms < 400
+    assert last.model_ttft_ms < last.wait_ms
     await router.close()
