@@ -110,6 +110,16 @@ class ChatTab:
         """Press the Stop button."""
         self.page.get_by_role("button", name="Stop", exact=True).click()
 
+    def try_again(self) -> None:
+        """Ask for another answer to the newest question."""
+        self.finished.click()
+        self.page.get_by_text("Try Again", exact=True).click()
+
+    def usage(self) -> Locator:
+        """What is shown to who points at the newest answer's information button."""
+        self.page.get_by_role("button", name="Info", exact=True).last.hover()
+        return self.page.locator(".tippy-content").last
+
     def citation(self, name: str) -> Locator:
         """The first citation of this name in the newest answer; pressing it shows `passages`."""
         return self.answer.get_by_role("button", name=f"View source: {name}").first

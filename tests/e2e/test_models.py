@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import httpx
 import pytest
+from playwright.sync_api import BrowserContext, expect
 
 from pipelines.answer.model_names import spoken
 from pipelines.demo import Heard, account, ask
+from pipelines.native.status import status
 from pipelines.provision.open_webui import OpenWebUI
+from tests.e2e.browser import ChatTab, new_window, running_chromium
 from tests.e2e.test_answer_through_open_webui import hear
 from tests.model_processes import ModelProcess
 from tests.stack import BEDROCK, BEDROCK_BREAKS, BEDROCK_REFUSES, FAST, LATE, MODEL, SLOW, Stack, choice
@@ -19,7 +24,7 @@ from tests.stack import BEDROCK, BEDROCK_BREAKS, BEDROCK_REFUSES, FAST, LATE, MO
 pytestmark = pytest.mark.stack
 QUESTION = "How much is paid for a complete week of on-call duty?"
 ON_BEDROCK = f"{MODEL}:bedrock"
-QUOTES = {"llm_fallback": "extractive/quotes"}
+FOUND = re.compile(r"Found \d+ passages in")
 MAKE_UP_S = 45
 """For `make up` on a running stack, on a busy machine."""
 
@@ -30,11 +35,34 @@ def reader(stack: Stack) -> Iterator[OpenWebUI]:
         yield account
 
 
+@dataclass(frozen=True)
+class Switch:
+    """What the operator's switch took, and which parts it restarted."""
+
+    seconds: float
+    restarted: frozenset[str]
+
+
 @pytest.fixture(scope="module")
-def stack_with_fallback(stack: Stack) -> Iterator[Stack]:
-    """The same stack after the operator's switch to Bedrock, with quotes behind it."""
-    with stack.switched(llm_provider="bedrock", llm_model="", ollama_model=FAST, **QUOTES):
-        yield stack
+def switch(stack: Stack) -> Iterator[Switch]:
+    """The operator has switched to Bedrock, with quotes behind it and answers kept."""
+    before = {part.name: part.pid for part in status(stack.settings)}
+    changes = {"llm_provider": "bedrock", "llm_model": "", "ollama_model": FAST, "answer_cache_mb": 32}
+    with stack.switched(**changes, llm_fallback="extractive/quotes") as seconds:
+        after = {part.name: part.pid for part in status(stack.settings)}
+        yield Switch(seconds, frozenset(name for name in before if before[name] != after[name]))
+
+
+@pytest.fixture(scope="module")
+def stack_with_fallback(stack: Stack, switch: Switch) -> Stack:
+    return stack
+
+
+@pytest.fixture(scope="module")
+def window(stack_with_fallback: Stack, reader: OpenWebUI) -> Iterator[BrowserContext]:
+    url = stack_with_fallback.settings.open_webui_url
+    with running_chromium() as chromium, new_window(chromium, url, reader) as window:
+        yield window
 
 
 def hear_until_killed(
@@ -101,16 +129,16 @@ def test_what_bedrock_refuses_or_breaks_off_is_an_error_and_no_answer(reader: Op
     assert not heard.usage
 
 
-def test_the_operators_switch_restarts_pipelines_alone_and_the_next_question_uses_it(
-    stack: Stack, reader: OpenWebUI
-) -> None:
-    before = {name: stack.part(name).pid for name in ("pipelines", "n8n", "open-webui")}
+def test_the_default_is_what_the_operator_has_set(reader: OpenWebUI) -> None:
     assert hear(reader, QUESTION).usage["answered_by"] == f"ollama/{FAST}"
-    with stack.switched(llm_provider="bedrock", llm_model="", **QUOTES) as took:
-        after = {name: stack.part(name).pid for name in before}
-        heard = hear(reader, QUESTION)
-    assert took < MAKE_UP_S
-    assert {name for name in before if before[name] != after[name]} == {"pipelines"}
+
+
+def test_the_operators_switch_restarts_pipelines_alone_and_the_next_question_uses_it(
+    switch: Switch, reader: OpenWebUI
+) -> None:
+    heard = hear(reader, QUESTION)
+    assert switch.seconds < MAKE_UP_S
+    assert switch.restarted == {"pipelines"}
     assert heard.usage["answered_by"] == f"bedrock/{BEDROCK}"
     assert "[1]" in heard.text
     assert account(heard.usage).startswith(f"answered by {spoken(f'bedrock/{BEDROCK}')}, ")
@@ -135,3 +163,76 @@ def test_a_provider_killed_in_the_middle_is_an_error_and_nobody_goes_on_in_its_p
     assert heard.text.count("According") == 1
     assert "quotes" not in heard.text
     assert not heard.usage
+
+
+@pytest.mark.browser
+def test_a_reader_sees_who_answers_for_a_dead_provider_and_where_an_answer_broke_off(
+    stack_with_fallback: Stack, window: BrowserContext
+) -> None:
+    models = stack_with_fallback.models
+    models.reset()
+    tab = ChatTab.open(window)
+    tab.choose(choice(LATE))
+    tab.ask(QUESTION)
+    expect(tab.status).to_have_text(FOUND)
+    while not models.stats()["requests"]:
+        time.sleep(0.05)
+    models.kill()
+    expect(tab.status).to_have_text(f"Ollama ({LATE}) did not answer: quotes from your documents instead")
+    expect(tab.answer).to_contain_text("305 EUR")
+
+    models.start()
+    tab = ChatTab.open(window)
+    tab.choose(choice(SLOW))
+    tab.ask(QUESTION)
+    expect(tab.answer).to_contain_text("word8 ")
+    models.kill()
+    expect(tab.answer).to_contain_text("The connection to Ollama broke")
+    expect(tab.finished).to_be_visible()
+    assert "305 EUR" not in tab.answer.inner_text()
+    models.start()
+
+
+@pytest.mark.browser
+def test_what_an_answer_cost_is_shown_and_kept_with_it(
+    stack_with_fallback: Stack, reader: OpenWebUI, window: BrowserContext
+) -> None:
+    tab = ChatTab.open(window)
+    tab.ask(QUESTION)
+    expect(tab.finished).to_be_visible()
+    expect(tab.usage()).to_contain_text("cost_usd: 0.0000")
+    expect(tab.usage()).to_contain_text(f'answered_by: "bedrock/{BEDROCK}"')
+
+    chat = f"{stack_with_fallback.settings.open_webui_url}/api/v1/chats/{tab.page.url.rpartition('/')[2]}"
+    kept = httpx.get(chat, headers={"Authorization": f"Bearer {reader.token}"}).json()["chat"]["history"]["messages"]
+    (answer,) = (message for message in kept.values() if message["role"] == "assistant")
+    assert answer["usage"]["cost_usd"] > 0
+    assert answer["usage"]["total_tokens"] > 100
+
+
+@pytest.mark.browser
+def test_a_kept_answer_says_so_and_trying_again_gives_a_new_one(
+    stack_with_fallback: Stack, window: BrowserContext
+) -> None:
+    asked = "What is the hotel limit per night in Rotterdam?"
+    first = ChatTab.open(window)
+    first.ask(asked)
+    expect(first.finished).to_be_visible()
+
+    stack_with_fallback.aws.reset()
+    tab = ChatTab.open(window)
+    tab.ask(asked)
+    expect(tab.status).to_have_text("This question was asked before: the answer is the one given then")
+    expect(tab.citation("travel-and-expenses-2026.pdf p.2")).to_be_visible()
+    assert answers(stack_with_fallback, asked) == 0
+
+    tab.try_again()
+    expect(tab.status).to_have_text(FOUND)
+    expect(tab.finished).to_be_visible()
+    assert answers(stack_with_fallback, asked) == 1
+
+
+def answers(stack: Stack, question: str) -> int:
+    """How often Bedrock was asked this, and not for a title or a tag of it."""
+    prompt_end = f"{question}\n</question>"
+    return sum(arrival["question"].endswith(prompt_end) for arrival in stack.aws.stats()["arrivals"])
