@@ -281,6 +281,38 @@ async def test_a_provider_that_is_down_is_not_tried_each_time_and_the_fallback_a
         await router.close()
 
 
+@pytest.mark.parametrize(
+    ("name", "others_are_asked"),
+    [
+        ("nobody there", False),
+        ("no credentials", False),
+        ("expired credentials", False),
+        ("the wrong region", False),
+        ("access denied by IAM", True),
+        ("no access to the model", True),
+        ("a model that crashes", True),
+    ],
+)
+async def test_what_keeps_one_model_from_answering_does_not_close_the_others_of_its_provider(
+    bench: Bench, name: str, others_are_asked: bool
+) -> None:
+    failure = NOT_ANSWERED[name]
+    failure.wrong(bench)
+    router = failure.router(bench)
+    for _ in range(FAILURES):
+        with pytest.raises(failure.error):
+            await all_of(router, failure.model)
+    with pytest.raises(ModelUnavailable, match="not asked for now"):
+        await all_of(router, failure.model)
+    another = f"{failure.model.partition('/')[0]}/mock-ttft0-itl0-len3"
+    if others_are_asked:
+        assert text_of(await all_of(router, another)) == "According to the"
+    else:
+        with pytest.raises(ModelUnavailable, match="not asked for now"):
+            await all_of(router, another)
+    await router.close()
+
+
 @dataclass(slots=True)
 class Ledger(Spending):
     """A ledger in a list; models that begin with `dear` cost more than is left."""
