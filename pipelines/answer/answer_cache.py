@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 from pipelines.answer.cache_key import answer_key
 from pipelines.answer.completion import Completion, collected
@@ -58,10 +59,6 @@ class AnswerCache:
         """What became of each call."""
         return self._router.calls
 
-    async def models(self) -> list[str]:
-        """The ids that can be asked now."""
-        return await self._router.models()
-
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ChatDelta, None]:
         """Yield the answer as `ModelRouter.stream` does, with the same errors.
 
@@ -103,16 +100,14 @@ class AnswerCache:
         return asked, answer_key(asked, request, retrieved.basis)
 
     def _begun(self, key: str, asked: str, request: ModelRequest) -> SharedAnswer:
-        # One that is asked for anew is nobody's but his who asks, and has a place of its own.
-        place = f"{key} {request.request_id}" if request.fresh else key
-
-        def over(answer: SharedAnswer) -> None:
-            if self._shared.get(place) is answer:
-                del self._shared[place]
-
-        begun = SharedAnswer(request.request_id, self._answered(key, asked, request), over)
-        self._shared[place] = begun
+        begun = SharedAnswer(request.request_id, self._answered(key, asked, request), partial(self._over, key))
+        if not request.fresh:  # what is asked for anew is nobody's but his who asks
+            self._shared[key] = begun
         return begun
+
+    def _over(self, key: str, answer: SharedAnswer) -> None:
+        if self._shared.get(key) is answer:
+            del self._shared[key]
 
     async def _answered(self, key: str, asked: str, request: ModelRequest) -> AsyncGenerator[ChatDelta, None]:
         """The kept answer if there is one, else the model's, which is then kept."""
