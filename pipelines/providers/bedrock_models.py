@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 
 DEFAULT_MODEL = "amazon.nova-lite-v1:0"
-"""Amazon Nova Lite: active, with no day set for its end.
+"""Amazon Nova Lite: active, with no day set for its end, when others last read AWS' page on the lives of models
+(2026-09-01, https://github.com/api-evangelist/amazon-nova). Litellm 1.109.1 has no end for it either.
 
-Nova 2 Lite costs five times as much and gains by reasoning, which a reader would wait for.
-https://docs.aws.amazon.com/bedrock/latest/userguide/model-lifecycle.html, read 2026-11-21
+Nova 2 Lite costs five times as much, and what it gains it gains by reasoning, for which a reader would wait.
+https://docs.aws.amazon.com/bedrock/latest/userguide/model-lifecycle.html
 """
 
 _PROFILE = re.compile(r"(?P<place>global|us|us-gov|eu|apac|jp|au|in|ca|sa|me|af|il)\.(?P<model>[^.]+\..+)")
@@ -39,8 +40,7 @@ _CONTEXT_TOKENS = tuple(
         (r"qwen\.qwen3-32b", 32_768),
     )
 )
-"""Prompt and answer together, as the models' cards say:
-https://docs.aws.amazon.com/bedrock/latest/userguide/model-cards.html, read 2026-11-21"""
+"""Prompt and answer together; from litellm 1.109.1 (PyPI), model_prices_and_context_window_backup.json."""
 
 _CACHE_MINIMUM_TOKENS = tuple(
     (re.compile(pattern), tokens)
@@ -52,8 +52,11 @@ _CACHE_MINIMUM_TOKENS = tuple(
     )
 )
 """The shortest beginning of a prompt that these models keep; others keep none.
-https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html, read 2026-11-21. AWS writes 1K for Nova; of
-the newest Claude models, for which it gives no number, the highest of their family is taken."""
+
+https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html as Spring AI quotes it (Nova 1K, Haiku 4.5
+4,096), and for Claude after that what Anthropic says of its own API. Of the newest, of which neither was found, the
+highest of their family is taken: a mark below a model's minimum is passed over, and one that is left out costs little.
+"""
 
 
 def default_model(region: str) -> str:
