@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pipelines.doctor.finding import Finding, ok, warning
+from pipelines.doctor.finding import Finding, divided, ok, warning
 from pipelines.doctor.iam import Permission, remedy
 from pipelines.settings import Settings
 from pipelines.stores.aws import AWS_ERRORS, aws_config, aws_session, refusing_setup, unavailable
@@ -47,6 +47,7 @@ def look_at_identity(settings: Settings) -> Iterator[Finding]:
         arn = client.get_caller_identity()["Arn"]
     except AWS_ERRORS as error:
         said = unavailable(error, "AWS", permission="sts:GetCallerIdentity").message
-        yield warning("aws identity", said.rstrip("."), remedy(error, IDENTITY, region=region))
+        seen, advice = divided(said)
+        yield warning("aws identity", seen, remedy(error, IDENTITY, region=region) or advice)
         return
     yield ok("aws identity", f"{arn}{f' in {region}' if region else ''}")

@@ -16,6 +16,8 @@ from pipelines.providers.bedrock import ACTIONS
 from pipelines.providers.bedrock_models import is_elsewhere, needed_arns, profile_of
 from pipelines.settings import Settings
 
+OTHER_MODEL = "ask again; where it stays so, choose another model: `ragline models --all` lists them"
+
 
 def look_at_bedrock(settings: Settings) -> Iterator[Finding]:
     """Whether each model answers with one token, asked as a question would be."""
@@ -45,7 +47,7 @@ async def _asked(settings: Settings, provider: ChatProvider, model: str, region:
         return warning(part, divided(error.message)[0], "ask again; where it stays so, request a higher quota")
     except RaglineError as error:
         seen, advice = divided(error.message)
-        return failed(part, seen, _todo(settings, error, model, region) or advice)
+        return failed(part, seen, _todo(settings, error, model, region) or advice or OTHER_MODEL)
     return ok(part, f"answered with a token{f' in {region}' if region else ''}")
 
 

@@ -101,7 +101,7 @@ def _writable(part: str, folder: Path) -> Finding:
 
 def _refused(part: str, error: RaglineError, needs: Permission, vendor: Exception | None = None) -> Finding:
     seen, advice = divided(error.message)
-    return failed(part, seen, remedy(vendor or error, needs) or advice)
+    return failed(part, seen, remedy(vendor or error, needs) or advice or "check its address")
 
 
 def _s3(settings: Settings) -> S3Client:

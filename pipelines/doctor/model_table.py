@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from pipelines.cost import PriceList
 from pipelines.doctor.model_list import ListedModel
@@ -18,9 +18,10 @@ from pipelines.settings import Settings
 def show_models(listed: Sequence[ListedModel], offered: Sequence[str], settings: Settings, console: Console) -> None:
     """Print the models as a table; `offered` are the ids of what the AWS account has beside them."""
     hide = hider(settings)
-    table = Table(
-        "id", "used as", "USD per 1M tokens in / out", "price read", "ends", "state", "in Open WebUI", box=None
-    )
+    # An id is there to be copied: it is never cut.
+    ids = Column("id", min_width=max((len(model.id) for model in listed), default=0), overflow="fold")
+    others = ("used as", "USD per 1M tokens in / out", "price read", "ends", "state", "in Open WebUI")
+    table = Table(ids, *others, box=None)
     for model in listed:
         table.add_row(
             model.id,

@@ -16,6 +16,8 @@ from pipelines.doctor.finding import Finding, State
 from pipelines.settings import Settings
 
 HIDDEN = "***"
+WIDEST = 44
+"""A part with a longer name moves only its own line to the right."""
 _SHORTEST = 4
 """A secret that is shorter is part of many words."""
 _ACCOUNT = re.compile(r"(?<=://)[^/@\s]+(?=@)")
@@ -31,7 +33,7 @@ _MARKS: dict[State, tuple[str, str]] = {
 def show(findings: Sequence[Finding], console: Console) -> None:
     """Print a line for each finding, and what is to be done about it on the lines below."""
     looked_at = [finding for finding in findings if finding.state != "skipped"]
-    width = max((len(finding.part) for finding in looked_at), default=0)
+    width = min(max((len(finding.part) for finding in looked_at), default=0), WIDEST)
     for finding in looked_at:
         mark, style = _MARKS[finding.state]
         took = f" ({finding.took_ms:.0f} ms)" if finding.took_ms >= 1 else ""

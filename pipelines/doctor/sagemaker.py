@@ -24,6 +24,8 @@ SERVES = frozenset({"InService", "Updating", "RollingBack", "SystemUpdating"})
 """An endpoint that is updated serves with what it had.
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html"""
 
+LOG = "look at its log in CloudWatch (/aws/sagemaker/Endpoints/…)"
+
 
 def look_at_sagemaker(settings: Settings) -> Iterator[Finding]:
     """Whether each endpoint is in service, and answers. Who may not describe it but may ask it is fine."""
@@ -48,7 +50,7 @@ def _described(client: SageMakerClient, endpoint: str, region: str) -> Finding |
             )
         said = unavailable(error, "SageMaker", permission="sagemaker:DescribeEndpoint").message
         seen, advice = divided(said)
-        return failed(part, seen, remedy(error, permission(endpoint, region), region=region) or advice)
+        return failed(part, seen, remedy(error, permission(endpoint, region), region=region) or advice or LOG)
     return _by_status(part, answer)
 
 
@@ -62,7 +64,7 @@ def _by_status(part: str, answer: DescribeEndpointOutputTypeDef) -> Finding | No
     return failed(
         part,
         f"is {status}{f': {reason}' if reason else ''}".rstrip("."),
-        "look at its log in CloudWatch (/aws/sagemaker/Endpoints/…), and create it anew",
+        f"{LOG}, and create it anew",
     )
 
 
@@ -76,7 +78,7 @@ async def _asked(settings: Settings, endpoint: str, region: str) -> Finding:
     except RaglineError as error:
         seen, advice = divided(error.message)
         account = account_of(str(vendor_error(error) or ""))
-        return failed(part, seen, remedy(error, permission(endpoint, region, account), region=region) or advice)
+        return failed(part, seen, remedy(error, permission(endpoint, region, account), region=region) or advice or LOG)
     finally:
         await provider.close()
     return ok(part, f"is in service{f' in {region}' if region else ''}, and answered with a token")

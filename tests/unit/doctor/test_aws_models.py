@@ -135,6 +135,15 @@ async def test_no_credentials_and_an_unknown_profile(
     assert "AWS_PROFILE" in found.todo
 
 
+async def test_a_failure_that_nothing_is_known_of_still_says_what_to_do(
+    server: AwsModels, make_settings: MakeSettings, ask: Ask
+) -> None:
+    model = "mock-ttft0-itl0-len9-err-invalid"
+    settings = make_settings(llm_provider="bedrock", llm_model=model, aws_region=REGION)
+    found = (await ask(settings, "bedrock"))[f"bedrock {model}"]
+    assert (found.state, "choose another model" in found.todo) == ("failed", True)
+
+
 async def test_throttling_is_a_warning(server: AwsModels, make_settings: MakeSettings, ask: Ask) -> None:
     server.gate.refusal = Refusal(429, "ThrottlingException", "Too many requests")
     settings = make_settings(llm_provider="bedrock", llm_model=MODEL, aws_region=REGION)
