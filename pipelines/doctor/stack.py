@@ -54,8 +54,8 @@ def look_at_stack(settings: Settings) -> Iterator[Finding]:
     parts = web_parts(settings)
     if not all(_is_local(part.url) for part in parts):
         yield ok("stack", "its parts run on other machines, too")
-    elif any(_answers(part) for part in parts):
-        yield ok("stack", f"runs on {', '.join(str(urlsplit(part.url).port or 80) for part in parts)}")
+    elif running := [part.name for part in parts if _answers(part)]:
+        yield ok("stack", f"{len(running)} of {len(parts)} parts answer: {', '.join(running)}")
     else:
         yield failed("stack", "does not run here", f"start it with `{UP}`")
 
