@@ -62,6 +62,8 @@ class SharedAnswer:
                     self._finish = delta
                     self._over(self)  # what is asked from now on is another question: this answer is kept, or is not
                 self._wake()
+                if len(self._texts) == 1:
+                    await asyncio.sleep(0)  # the first text goes out before what came with it is read
 
     def _wake(self) -> None:
         grown, self._grown = self._grown, asyncio.Event()
