@@ -221,7 +221,11 @@ class Settings(BaseSettings):
     s3_secret_access_key: SecretStr = SecretStr("")
 
     # --- answer path -------------------------------------------------------------------------------------------------
-    workflow_path: str = Field(default="answer-question", description="The webhook path of the answering workflow")
+    workflow_path: str = Field(
+        default="answer-question",
+        description="The webhook path of the answering workflow; answer-question-native-models asks Ollama and Bedrock "
+        "by n8n's own nodes",
+    )
     answer_deadline_s: float = Field(default=300, gt=1, le=3600, description="After that an answer ends with an error")
     workflow_idle_timeout_s: float = Field(
         default=40, gt=1, le=600, description="n8n sends a keepalive every 30 s; silence beyond this is a dead stream"
