@@ -18,6 +18,8 @@ NO_KEYS = (
     "use the workflow answer-question, where a role or a profile will do."
 )
 
+NO_REGION = "n8n's own Bedrock node has to know the AWS region: set AWS_REGION. Until then Ragline's router is asked."
+
 
 @dataclass(frozen=True, slots=True)
 class AwsAccess:
@@ -45,6 +47,8 @@ def static_aws_access(region: str) -> AwsAccess:
         endpoint = session.client("bedrock-runtime", region_name=region).meta.endpoint_url
     # of another region's model, n8n makes the address by itself
     own = endpoint if not endpoint.startswith(f"https://bedrock-runtime.{region}.amazonaws.") else ""
+    if not (session.region_name or own):
+        return AwsAccess(lacking=NO_REGION)  # rather than send questions to a region that nobody has chosen
     if credentials is None:
         return AwsAccess(region, endpoint=own, lacking=NO_KEYS)
     # botocore 1.44 names where it found them; a role, SSO, a process or a token mean keys that expire

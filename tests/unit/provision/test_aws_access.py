@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.provision.aws_access import DEFAULT_REGION, NO_KEYS, SHORT_LIVED, static_aws_access
+from pipelines.provision.aws_access import DEFAULT_REGION, NO_KEYS, NO_REGION, SHORT_LIVED, static_aws_access
 from pipelines.settings import AWS_CHAIN
 
 KEY, SECRET = "AKIAEXAMPLE", "the-secret"
@@ -49,6 +49,12 @@ def test_an_endpoint_of_ones_own_is_taken_from_where_boto3_takes_it(monkeypatch:
     assert static_aws_access("us-east-1").endpoint == "http://127.0.0.1:4566"
 
 
+def test_no_question_is_sent_to_a_region_that_nobody_has_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_keys(monkeypatch)
+    access = static_aws_access("")
+    assert (access.region, access.access_key_id, access.lacking) == (DEFAULT_REGION, "", NO_REGION)
+
+
 def test_keys_that_expire_stay_out_of_n8n(monkeypatch: pytest.MonkeyPatch) -> None:
     with_keys(monkeypatch)
     monkeypatch.setenv("AWS_SESSION_TOKEN", "expires")
@@ -66,5 +72,5 @@ def test_a_role_stays_out_of_n8n_and_is_not_asked(home: Path) -> None:
 
 
 def test_a_machine_without_credentials_is_told_what_to_set() -> None:
-    access = static_aws_access("")
-    assert (access.region, access.access_key_id, access.lacking) == (DEFAULT_REGION, "", NO_KEYS)
+    access = static_aws_access("eu-west-1")
+    assert (access.region, access.access_key_id, access.lacking) == ("eu-west-1", "", NO_KEYS)
