@@ -165,7 +165,7 @@ class WorkflowFailed(Unavailable):
 
 
 class ModelUnavailable(Unavailable):
-    """`whole_provider`: none of the provider's models can be asked now, for a reason that has nothing to do with one."""
+    """`whole_provider`: no model of the provider can be asked now, for a reason that is not one model's."""
 
     code = "model_unavailable"
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 from fastapi import FastAPI
 
-from pipelines.app import _internal
+from pipelines.app import internal_key
 from pipelines.error_responses import add_error_handlers
 from pipelines.ingest.documents_api import documents_api
 from pipelines.ingest.index_api import index_api
@@ -21,7 +21,7 @@ MAX_MB = 1
 
 def app_over(ingestion: Ingestion) -> FastAPI:
     app = FastAPI()
-    authorize = _internal(KEY)
+    authorize = internal_key(KEY)
     app.include_router(documents_api(ingestion.library, authorize, MAX_MB))
     app.include_router(index_api(ingestion.reindex, ingestion.generations, authorize))
     add_error_handlers(app)

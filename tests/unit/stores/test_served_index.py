@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from pipelines.app import _internal
+from pipelines.app import internal_key
 from pipelines.domain import EVERYONE, Chunk, Document, IndexedDocument, user_scope
 from pipelines.error_responses import add_error_handlers
 from pipelines.errors import StoreUnavailable
@@ -55,7 +55,7 @@ def generations(tmp_path: Path) -> Iterator[Generations]:
 @pytest.fixture
 async def url(generations: Generations) -> AsyncIterator[str]:
     app = FastAPI()
-    app.include_router(index_api(State(generations), generations, _internal(KEY)))  # type: ignore[arg-type]
+    app.include_router(index_api(State(generations), generations, internal_key(KEY)))  # type: ignore[arg-type]
     add_error_handlers(app)
     async with served(app) as address:
         yield address
