@@ -8,9 +8,9 @@ from fastapi import FastAPI, Request
 
 from pipelines import __version__
 from pipelines.answer.gateway import gateway_api
+from pipelines.answer.generate.router_api import router_api
 from pipelines.answer.identity import same_secret
 from pipelines.answer.retrieve_api import retrieve_api
-from pipelines.answer.router_api import router_api
 from pipelines.bootstrap import Services
 from pipelines.error_responses import add_error_handlers
 from pipelines.errors import Unauthorized

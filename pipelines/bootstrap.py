@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from pipelines.answer.answer_cache import AnswerCache
+from pipelines.answer.cache.answer_cache import AnswerCache
 from pipelines.answer.gateway import Gateway
-from pipelines.answer.generate import ModelRouter
+from pipelines.answer.generate.router import ModelRouter
 from pipelines.answer.identity import Identity
 from pipelines.answer.offer import ModelOffer
 from pipelines.answer.read_request import Limits

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.answer.answered_turns import AnsweredTurns
-from pipelines.answer.kept_answers import KeptAnswers
-from pipelines.answer.model_calls import InProcessModelCalls, ModelCalls
+from pipelines.answer.cache.kept_answers import KeptAnswers
+from pipelines.answer.generate.model_calls import InProcessModelCalls, ModelCalls
+from pipelines.answer.generate.shared_model_calls import SharedModelCalls
 from pipelines.answer.retrievals import Retrievals
-from pipelines.answer.shared_model_calls import SharedModelCalls
 from pipelines.errors import SetupFailed
 from pipelines.settings import Settings
 from pipelines.stores.cache import Cache, LayeredCache, MemoryCache

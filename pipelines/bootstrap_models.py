@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pipelines.answer.generate import ModelRouter, Patience, ServedProvider
-from pipelines.answer.model_calls import InProcessModelCalls, ModelCalls
-from pipelines.answer.spending import NO_SPENDING, Spending
+from pipelines.answer.generate.model_calls import InProcessModelCalls, ModelCalls
+from pipelines.answer.generate.router import ModelRouter, Patience, ServedProvider
+from pipelines.answer.generate.spending import NO_SPENDING, Spending
 from pipelines.cost import PriceList
 from pipelines.errors import SetupFailed
 from pipelines.providers.base import ChatProvider, EmbeddingProvider

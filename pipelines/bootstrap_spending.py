@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.answer.budget import Budgets, MeteredSpending
+from pipelines.answer.generate.budget import Budgets, MeteredSpending
 from pipelines.answer.offer import ModelOffer
 from pipelines.cost import PriceList
 from pipelines.errors import SetupFailed

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.answer.model_names import spoken
+from pipelines.answer.generate.model_names import spoken
 from pipelines.answer.offer import DEFAULT_ID
 from pipelines.client import DocumentsClient
 from pipelines.domain import Grant

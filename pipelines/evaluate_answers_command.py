@@ -146,7 +146,7 @@ async def _here(
 
 
 def _provider(name: str, settings: Settings, embedding: EmbeddingProvider) -> tuple[ChatProvider, str]:
-    from pipelines.answer.model_names import TITLES
+    from pipelines.answer.generate.model_names import TITLES
     from pipelines.bootstrap_models import open_provider
     from pipelines.providers.extractive import ExtractiveProvider
 

@@ -18,13 +18,13 @@ from fastapi.responses import JSONResponse, Response
 
 from pipelines.answer.answered_turns import TURN_HEADER, AnsweredTurns, Turn
 from pipelines.answer.event_stream import EventStream, while_connected
-from pipelines.answer.generate import ModelRouter
+from pipelines.answer.generate.model_directory import ModelRef
+from pipelines.answer.generate.router import ModelRouter
+from pipelines.answer.generate.spending import NO_SPENDING, Spending
 from pipelines.answer.identity import TASK_HEADER, Identity
-from pipelines.answer.model_directory import ModelRef
 from pipelines.answer.offer import ModelOffer
 from pipelines.answer.read_request import AnswerBody, ChatBody, Limits, read_body
 from pipelines.answer.run import AnswerPath, AnswerRequest
-from pipelines.answer.spending import NO_SPENDING, Spending
 from pipelines.answer.stream import (
     Envelope,
     MeasuredRenderer,

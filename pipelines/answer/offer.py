@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.answer.model_names import QUOTES, title
+from pipelines.answer.generate.model_names import QUOTES, title
 from pipelines.errors import UnknownModel
 
 DEFAULT_ID = "company-documents"

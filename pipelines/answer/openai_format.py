@@ -9,7 +9,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, Field
 
-from pipelines.answer.model_request import ModelRequest
+from pipelines.answer.generate.model_request import ModelRequest
 from pipelines.domain import Message, Usage
 from pipelines.errors import RaglineError
 from pipelines.providers.base import GenerateOptions

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.answer.cite import CitationFilter
-from pipelines.answer.model_calls import ModelCall, ModelCalls
-from pipelines.answer.model_names import spoken
+from pipelines.answer.generate.model_calls import ModelCall, ModelCalls
+from pipelines.answer.generate.model_names import spoken
+from pipelines.answer.generate.spending import NO_SPENDING, Spending, Spent
 from pipelines.answer.retrievals import Retrievals, Retrieved
 from pipelines.answer.sources import read_sources
-from pipelines.answer.spending import NO_SPENDING, Spending, Spent
 from pipelines.answer.workflow import (
     WorkflowClient,
     WorkflowEvent,

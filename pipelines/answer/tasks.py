@@ -12,8 +12,8 @@ import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from pipelines.answer.generate import ModelRouter
-from pipelines.answer.model_request import ModelRequest
+from pipelines.answer.generate.model_request import ModelRequest
+from pipelines.answer.generate.router import ModelRouter
 from pipelines.answer.words import STOP_WORDS, significant_words
 from pipelines.domain import Message
 from pipelines.errors import BudgetSpent, Busy, ContextTooLong, DeadlineExceeded, Unavailable

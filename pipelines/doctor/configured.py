@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipelines.answer.model_names import QUOTES
+from pipelines.answer.generate.model_names import QUOTES
 from pipelines.settings import Settings
 
 QUOTES_ID = f"{QUOTES}/quotes"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import httpx
 
-from pipelines.answer.model_names import QUOTES
+from pipelines.answer.generate.model_names import QUOTES
 from pipelines.answer.offer import ModelOffer
 from pipelines.bootstrap_models import offered, open_provider
 from pipelines.cost import PriceList

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
-from pipelines.answer.model_names import QUOTES, TITLES
+from pipelines.answer.generate.model_names import QUOTES, TITLES
 from pipelines.cost import Price, PriceList
 from pipelines.doctor.configured import configured_models
 from pipelines.doctor.finding import Finding, failed, ok, warning

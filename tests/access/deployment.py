@@ -16,12 +16,12 @@ import httpx
 from aiohttp import web
 from fastapi import FastAPI
 
-from pipelines.answer.answer_cache import AnswerCache
+from pipelines.answer.cache.answer_cache import AnswerCache
+from pipelines.answer.cache.kept_answers import KeptAnswers
 from pipelines.answer.gateway import Gateway
-from pipelines.answer.generate import ModelRouter, Patience, ServedProvider
+from pipelines.answer.generate.model_calls import InProcessModelCalls
+from pipelines.answer.generate.router import ModelRouter, Patience, ServedProvider
 from pipelines.answer.identity import Identity
-from pipelines.answer.kept_answers import KeptAnswers
-from pipelines.answer.model_calls import InProcessModelCalls
 from pipelines.answer.offer import ModelOffer
 from pipelines.answer.read_request import Limits
 from pipelines.answer.retrievals import Retrievals

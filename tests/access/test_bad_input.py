@@ -39,7 +39,7 @@ class Door:
         return {**asked, self.past: [*turns, *asked.get(self.past, [])]}
 
 
-def internal_key() -> Headers:
+def _internal() -> Headers:
     return {"x-ragline-key": INTERNAL_KEY}
 
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.answer.answer_cache import AnswerCache
-from pipelines.answer.cache_key import normalised
-from pipelines.answer.generate import ModelRouter, Patience, ServedProvider
-from pipelines.answer.kept_answers import KeptAnswers
-from pipelines.answer.model_calls import InProcessModelCalls
-from pipelines.answer.model_request import ModelRequest
+from pipelines.answer.cache.answer_cache import AnswerCache
+from pipelines.answer.cache.cache_key import normalised
+from pipelines.answer.cache.kept_answers import KeptAnswers
+from pipelines.answer.generate.model_calls import InProcessModelCalls
+from pipelines.answer.generate.model_request import ModelRequest
+from pipelines.answer.generate.router import ModelRouter, Patience, ServedProvider
 from pipelines.answer.prompt import render_prompt
 from pipelines.answer.retrievals import Retrievals, Retrieved, basis_of
 from pipelines.cost import PriceList

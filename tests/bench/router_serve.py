@@ -10,9 +10,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from pipelines.answer.generate import ModelRouter, Patience, ServedProvider
-from pipelines.answer.model_calls import InProcessModelCalls
-from pipelines.answer.router_api import router_api
+from pipelines.answer.generate.model_calls import InProcessModelCalls
+from pipelines.answer.generate.router import ModelRouter, Patience, ServedProvider
+from pipelines.answer.generate.router_api import router_api
 from pipelines.app import internal_key
 from pipelines.cost import PriceList
 from pipelines.error_responses import add_error_handlers

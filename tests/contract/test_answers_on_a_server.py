@@ -12,9 +12,9 @@ import pytest
 from redis.asyncio import Redis
 
 from pipelines.answer.answered_turns import AnsweredTurns, Turn
-from pipelines.answer.model_calls import ModelCall
+from pipelines.answer.generate.model_calls import ModelCall
+from pipelines.answer.generate.shared_model_calls import SharedModelCalls
 from pipelines.answer.retrievals import Retrievals
-from pipelines.answer.shared_model_calls import SharedModelCalls
 from pipelines.domain import DoneEvent, Usage
 from pipelines.errors import Busy, ContextTooLong, RaglineError
 from pipelines.stores.cache import LayeredCache, MemoryCache

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 from rich.console import Console
 
-from pipelines.answer.model_names import spoken
+from pipelines.answer.generate.model_names import spoken
 from pipelines.demo import Heard, ask, run_demo
 from pipelines.native.status import status
 from pipelines.provision.open_webui import OpenWebUI

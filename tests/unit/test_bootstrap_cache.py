@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.answer.model_calls import InProcessModelCalls
-from pipelines.answer.shared_model_calls import SharedModelCalls
+from pipelines.answer.generate.model_calls import InProcessModelCalls
+from pipelines.answer.generate.shared_model_calls import SharedModelCalls
 from pipelines.bootstrap_cache import open_caches, open_shared_cache
 from pipelines.errors import SetupFailed
 from pipelines.settings import Settings

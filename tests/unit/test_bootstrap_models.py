@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines.answer.model_directory import ModelDirectory
+from pipelines.answer.generate.model_directory import ModelDirectory
 from pipelines.bootstrap_models import open_provider
 from pipelines.domain import Message
 from pipelines.errors import SetupFailed

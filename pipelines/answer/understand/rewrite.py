@@ -13,8 +13,8 @@ import re
 import time
 from collections.abc import Sequence
 
-from pipelines.answer.generate import ModelRouter
-from pipelines.answer.model_request import ModelRequest
+from pipelines.answer.generate.model_request import ModelRequest
+from pipelines.answer.generate.router import ModelRouter
 from pipelines.answer.tasks import RULE_PROVIDER
 from pipelines.answer.understand.parts import parts_of
 from pipelines.answer.words import INTERROGATIVES, significant_words, stem, words

@@ -7,20 +7,20 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
-from pipelines.answer.answer_cache import AnswerCache
-from pipelines.answer.generate import ModelRouter
-from pipelines.answer.kept_answers import KeptAnswers
-from pipelines.answer.model_calls import ModelCall
-from pipelines.answer.model_request import ModelRequest
+from pipelines.answer.cache.answer_cache import AnswerCache
+from pipelines.answer.cache.kept_answers import KeptAnswers
+from pipelines.answer.generate.model_calls import ModelCall
+from pipelines.answer.generate.model_request import ModelRequest
+from pipelines.answer.generate.router import ModelRouter
+from pipelines.answer.generate.spending import Spending, Spent
 from pipelines.answer.prompt import render_prompt
 from pipelines.answer.retrievals import Basis, Retrievals, Retrieved
-from pipelines.answer.spending import Spending, Spent
 from pipelines.domain import Citation, Message, Question, User
 from pipelines.errors import BudgetSpent
 from pipelines.providers.base import ChatDelta, TextDelta
 from pipelines.stores.cache import Cache, MemoryCache
 from tests.models import ModelServer, running_model_server
-from tests.unit.answer.test_generate import build_router
+from tests.unit.answer.generate.test_router import build_router
 
 FAST = "ollama/mock-ttft0-itl0-len40"
 SLOW = "ollama/mock-ttft30-itl5-len40"

@@ -15,14 +15,14 @@ from aiohttp import web
 from fastapi import FastAPI
 
 from pipelines.answer.gateway import Gateway, gateway_api
-from pipelines.answer.generate import ModelRouter, Patience, ServedProvider
+from pipelines.answer.generate.model_calls import InProcessModelCalls, ModelCall
+from pipelines.answer.generate.router import ModelRouter, Patience, ServedProvider
+from pipelines.answer.generate.spending import NO_SPENDING, Spending
 from pipelines.answer.identity import Identity
-from pipelines.answer.model_calls import InProcessModelCalls, ModelCall
 from pipelines.answer.offer import ModelOffer
 from pipelines.answer.read_request import Limits
 from pipelines.answer.run import AnswerPath
 from pipelines.answer.sources import to_source
-from pipelines.answer.spending import NO_SPENDING, Spending
 from pipelines.answer.workflow import WorkflowClient
 from pipelines.cost import PriceList
 from pipelines.domain import Citation, Usage

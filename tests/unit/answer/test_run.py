@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from pipelines.answer.model_calls import InProcessModelCalls, ModelCall
+from pipelines.answer.generate.model_calls import InProcessModelCalls, ModelCall
+from pipelines.answer.generate.spending import Spending, Spent
 from pipelines.answer.retrievals import Basis, Retrievals, Retrieved
 from pipelines.answer.run import AnswerPath, AnswerRequest
-from pipelines.answer.spending import Spending, Spent
 from pipelines.answer.workflow import WorkflowClient
 from pipelines.cost import Price, PriceList
 from pipelines.domain import AnswerEvent, DoneEvent, Question, TokenEvent, Usage, User

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from pipelines.answer.generate import ModelRouter
+from pipelines.answer.generate.router import ModelRouter
 from pipelines.answer.tasks import answer_by_rule, run_task
 from pipelines.domain import Message
 from pipelines.errors import UnknownModel
 from tests.models import ModelServer, running_model_server
-from tests.unit.answer.test_generate import build_router
+from tests.unit.answer.generate.test_router import build_router
 
 QUESTION = "How many vacation days do I get in Bremerhaven?"
 TITLE_PROMPT = f"""### Task:

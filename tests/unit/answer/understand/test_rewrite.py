@@ -10,16 +10,16 @@ from contextlib import aclosing
 
 import pytest
 
-from pipelines.answer.generate import ModelRouter
-from pipelines.answer.model_request import ModelRequest
+from pipelines.answer.generate.model_request import ModelRequest
+from pipelines.answer.generate.router import ModelRouter
 from pipelines.answer.understand import understand
 from pipelines.answer.understand.rewrite import MAX_CHARACTERS, MAX_TOKENS, Rewriter, rewrite_messages
 from pipelines.domain import Message, Question, User
 from pipelines.providers.openai_compatible import OpenAICompatibleProvider
 from tests.models import ModelServer, running_model_server
 from tests.unit.answer.answers import Money
+from tests.unit.answer.generate.test_router import ASK, SLOW, build_router
 from tests.unit.answer.test_dialogues import conversation
-from tests.unit.answer.test_generate import ASK, SLOW, build_router
 
 QUESTION = conversation(
     "Which pension plans are there?", "There are Horizon Basic and Horizon Plus.", "What does the second one cost?"

@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 import pytest
 
-from pipelines.answer.coalesce import FREE_STREAMS, MAX_WINDOW_S, coalesce, window_s
+from pipelines.answer.generate.coalesce import FREE_STREAMS, MAX_WINDOW_S, coalesce, window_s
 from pipelines.errors import ModelFailed
 from pipelines.providers.base import ChatDelta, Finish, TextDelta
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 
 from pydantic import BaseModel, ValidationError
 
-from pipelines.answer.model_calls import InProcessModelCalls, ModelCall, ModelCalls
+from pipelines.answer.generate.model_calls import InProcessModelCalls, ModelCall, ModelCalls
 from pipelines.domain import Usage
 from pipelines.errors import RaglineError
 from pipelines.stores.cache import Cache

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pipelines.answer.admission import Admission
+from pipelines.answer.generate.admission import Admission
 from pipelines.errors import Busy
 
 

@@ -8,10 +8,10 @@ from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
-from pipelines.answer import ask_model as asking
-from pipelines.answer.ask_model import Begun, ask_model
-from pipelines.answer.model_directory import ModelRef
-from pipelines.answer.model_request import ModelRequest
+from pipelines.answer.generate import ask_model as asking
+from pipelines.answer.generate.ask_model import Begun, ask_model
+from pipelines.answer.generate.model_directory import ModelRef
+from pipelines.answer.generate.model_request import ModelRequest
 from pipelines.answer.prompt import count_passages
 from pipelines.domain import Message
 from pipelines.errors import Busy, ContextTooLong, DeadlineExceeded, ModelFailed, RaglineError
@@ -19,7 +19,7 @@ from pipelines.providers import ollama
 from pipelines.providers.base import ChatDelta, ChatProvider, Finish, GenerateOptions, TextDelta
 from pipelines.providers.ollama import OllamaProvider
 from tests.models import running_model_server
-from tests.unit.answer.test_fit import prompt
+from tests.unit.answer.generate.test_fit import prompt
 
 REF = ModelRef("p", "m")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from pipelines.answer.model_calls import ModelCall
-from pipelines.answer.model_request import ModelRequest
+from pipelines.answer.generate.model_calls import ModelCall
+from pipelines.answer.generate.model_request import ModelRequest
 from pipelines.domain import Usage
 from pipelines.errors import RaglineError
 

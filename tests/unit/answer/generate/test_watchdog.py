@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pipelines.answer.watchdog import Watchdog
+from pipelines.answer.generate.watchdog import Watchdog
 from pipelines.errors import DeadlineExceeded
 
 LONG_S = 30.0

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from pipelines.answer.account import Account, Books
-from pipelines.answer.admission import Admission, QueueFull
-from pipelines.answer.ask_model import Begun, ask_model
-from pipelines.answer.health import Health
-from pipelines.answer.model_calls import Attempt
-from pipelines.answer.model_directory import DEFAULT, ModelDirectory, ModelRef
-from pipelines.answer.model_request import ModelRequest
+from pipelines.answer.generate.account import Account, Books
+from pipelines.answer.generate.admission import Admission, QueueFull
+from pipelines.answer.generate.ask_model import Begun, ask_model
+from pipelines.answer.generate.health import Health
+from pipelines.answer.generate.model_calls import Attempt
+from pipelines.answer.generate.model_directory import DEFAULT, ModelDirectory, ModelRef
+from pipelines.answer.generate.model_request import ModelRequest
 from pipelines.errors import (
     Busy,
     ContextTooLong,

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pipelines.answer.ledger_writer import LedgerWriter
-from pipelines.answer.model_names import spoken
-from pipelines.answer.spending import Spending, Spent
+from pipelines.answer.generate.ledger_writer import LedgerWriter
+from pipelines.answer.generate.model_names import spoken
+from pipelines.answer.generate.spending import Spending, Spent
 from pipelines.cost import PriceList
 from pipelines.domain import Usage
 from pipelines.errors import BudgetSpent

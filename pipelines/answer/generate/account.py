@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from pipelines.answer.model_calls import Attempt, ModelCalls
-from pipelines.answer.model_directory import ModelRef
-from pipelines.answer.model_request import ModelRequest
-from pipelines.answer.spending import Spending, Spent
+from pipelines.answer.generate.model_calls import Attempt, ModelCalls
+from pipelines.answer.generate.model_directory import ModelRef
+from pipelines.answer.generate.model_request import ModelRequest
+from pipelines.answer.generate.spending import Spending, Spent
 from pipelines.cost import PriceList, estimate_usage
 from pipelines.domain import Usage
 from pipelines.errors import Busy, ContextTooLong, ModelFailed, ModelUnavailable, RaglineError, UnknownModel

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.answer.generate import ModelRouter, Patience, ServedProvider
-from pipelines.answer.model_calls import InProcessModelCalls, ModelCall
-from pipelines.answer.model_request import ModelRequest
+from pipelines.answer.generate.model_calls import InProcessModelCalls, ModelCall
+from pipelines.answer.generate.model_request import ModelRequest
+from pipelines.answer.generate.router import ModelRouter, Patience, ServedProvider
 from pipelines.cost import Price, PriceList
 from pipelines.domain import Message, Usage
 from pipelines.errors import Busy, ModelFailed, ModelUnavailable

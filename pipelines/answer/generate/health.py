@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pipelines.answer.circuit import Circuit, State
-from pipelines.answer.model_directory import ModelRef
+from pipelines.answer.generate.circuit import Circuit, State
+from pipelines.answer.generate.model_directory import ModelRef
 from pipelines.errors import DeadlineExceeded, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
 from pipelines.providers.base import ChatProvider
 

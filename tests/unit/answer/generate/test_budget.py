@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from pipelines.answer import ledger_writer
-from pipelines.answer.budget import Budgets, MeteredSpending
-from pipelines.answer.spending import Spent
+from pipelines.answer.generate import ledger_writer
+from pipelines.answer.generate.budget import Budgets, MeteredSpending
+from pipelines.answer.generate.spending import Spent
 from pipelines.cost import Price, PriceList
 from pipelines.domain import Usage
 from pipelines.errors import BudgetSpent, StoreUnavailable

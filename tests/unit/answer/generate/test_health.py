@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import pytest
 
-from pipelines.answer.circuit import FAILURES, FIRST_PAUSE_S
-from pipelines.answer.health import MAX_CIRCUITS, Health
-from pipelines.answer.model_directory import ModelRef
+from pipelines.answer.generate.circuit import FAILURES, FIRST_PAUSE_S
+from pipelines.answer.generate.health import MAX_CIRCUITS, Health
+from pipelines.answer.generate.model_directory import ModelRef
 from pipelines.domain import Message
 from pipelines.errors import (
     Busy,
@@ -21,7 +21,7 @@ from pipelines.errors import (
     UnknownModel,
 )
 from pipelines.providers.base import ChatDelta, ChatProvider, GenerateOptions
-from tests.unit.answer.test_circuit import Clock
+from tests.unit.answer.generate.test_circuit import Clock
 
 A, B = ModelRef("p", "a"), ModelRef("p", "b")
 AWAY = ModelUnavailable("Nobody answers at that address.", whole_provider=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from pipelines.answer.generate.spending import Spent
 from pipelines.answer.retrievals import Basis
-from pipelines.answer.spending import Spent
 from pipelines.domain import Message
 from pipelines.errors import BudgetSpent, ModelFailed, RaglineError, UnknownModel
 from pipelines.providers.base import Finish, GenerateOptions, TextDelta

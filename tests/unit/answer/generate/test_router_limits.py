@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from pipelines.answer.admission import QueueFull
-from pipelines.answer.generate import ModelRouter, Patience
-from pipelines.answer.model_request import ModelRequest
+from pipelines.answer.generate.admission import QueueFull
+from pipelines.answer.generate.model_request import ModelRequest
+from pipelines.answer.generate.router import ModelRouter, Patience
 from pipelines.domain import Message
 from pipelines.errors import DeadlineExceeded
 from tests.models import ModelServer, running_model_server
-from tests.unit.answer.test_generate import FAST, SLOW, all_of, build_router, call_of, text_of
+from tests.unit.answer.generate.test_router import FAST, SLOW, all_of, build_router, call_of, text_of
 
 PATIENT = Patience(first_token_s=30, idle_s=30)
 NEVER = "ollama/mock-ttft9000-itl0-len5"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.answer.fit import Fitted, estimate_tokens, fit, shorten
+from pipelines.answer.generate.fit import Fitted, estimate_tokens, fit, shorten
 from pipelines.answer.prompt import number_citations, parse_prompt, render_prompt
 from pipelines.domain import Chunk, Document, Message, Passage, Question, User
 from pipelines.errors import ContextTooLong

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.answer.circuit import FAILURES, FIRST_PAUSE_S, LONGEST_PAUSE_S, Circuit
+from pipelines.answer.generate.circuit import FAILURES, FIRST_PAUSE_S, LONGEST_PAUSE_S, Circuit
 from pipelines.errors import ModelFailed, ModelUnavailable
 
 DOWN = ModelUnavailable("It is down.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pipelines.answer.model_calls import Attempt, InProcessModelCalls, ModelCall
+from pipelines.answer.generate.model_calls import Attempt, InProcessModelCalls, ModelCall
 from pipelines.domain import Usage
 from pipelines.errors import ModelFailed
 

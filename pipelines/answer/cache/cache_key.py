@@ -11,7 +11,7 @@ import hashlib
 import json
 import unicodedata
 
-from pipelines.answer.model_request import ModelRequest
+from pipelines.answer.generate.model_request import ModelRequest
 from pipelines.answer.prompt import spoken_parts
 from pipelines.answer.retrievals import Basis
 from pipelines.domain import Message

@@ -13,16 +13,16 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from pipelines.answer.account import Books
-from pipelines.answer.admission import Admission
-from pipelines.answer.completion import Completion, collected
-from pipelines.answer.fallback import BegunAnswer, FallbackChain
-from pipelines.answer.health import Health, HealthReport
-from pipelines.answer.model_calls import ModelCalls
-from pipelines.answer.model_directory import ModelDirectory, ModelRef
-from pipelines.answer.model_request import ModelRequest
-from pipelines.answer.spending import NO_SPENDING, Spending
-from pipelines.answer.watchdog import Watchdog
+from pipelines.answer.generate.account import Books
+from pipelines.answer.generate.admission import Admission
+from pipelines.answer.generate.completion import Completion, collected
+from pipelines.answer.generate.fallback import BegunAnswer, FallbackChain
+from pipelines.answer.generate.health import Health, HealthReport
+from pipelines.answer.generate.model_calls import ModelCalls
+from pipelines.answer.generate.model_directory import ModelDirectory, ModelRef
+from pipelines.answer.generate.model_request import ModelRequest
+from pipelines.answer.generate.spending import NO_SPENDING, Spending
+from pipelines.answer.generate.watchdog import Watchdog
 from pipelines.cost import PriceList
 from pipelines.errors import DeadlineExceeded, ModelFailed
 from pipelines.providers.base import ChatDelta, ChatProvider, TextDelta

@@ -12,9 +12,9 @@ import random
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from pipelines.answer.fit import fit, shorten
-from pipelines.answer.model_directory import ModelRef
-from pipelines.answer.model_request import ModelRequest
+from pipelines.answer.generate.fit import fit, shorten
+from pipelines.answer.generate.model_directory import ModelRef
+from pipelines.answer.generate.model_request import ModelRequest
 from pipelines.errors import Busy, ContextTooLong, DeadlineExceeded, ModelFailed
 from pipelines.providers.base import ChatDelta, ChatProvider
 

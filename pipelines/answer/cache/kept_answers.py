@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
+from pipelines.answer.generate.model_calls import ModelCall
+from pipelines.answer.generate.model_names import QUOTES
+from pipelines.answer.generate.model_request import ModelRequest
 from pipelines.answer.marks import MARK, spans
-from pipelines.answer.model_calls import ModelCall
-from pipelines.answer.model_names import QUOTES
-from pipelines.answer.model_request import ModelRequest
 from pipelines.answer.prompt import parse_prompt
 from pipelines.domain import Usage
 from pipelines.providers.base import Finish

@@ -11,16 +11,16 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 
-from pipelines.answer.cache_key import answer_key
-from pipelines.answer.completion import Completion, collected
-from pipelines.answer.followed_call import FollowedCall
-from pipelines.answer.generate import ModelRouter
-from pipelines.answer.kept_answers import KeptAnswer, KeptAnswers, worth_keeping
-from pipelines.answer.model_calls import ModelCall, ModelCalls
-from pipelines.answer.model_request import ModelRequest
+from pipelines.answer.cache.cache_key import answer_key
+from pipelines.answer.cache.followed_call import FollowedCall
+from pipelines.answer.cache.kept_answers import KeptAnswer, KeptAnswers, worth_keeping
+from pipelines.answer.cache.shared_answer import SharedAnswer
+from pipelines.answer.generate.completion import Completion, collected
+from pipelines.answer.generate.model_calls import ModelCall, ModelCalls
+from pipelines.answer.generate.model_request import ModelRequest
+from pipelines.answer.generate.router import ModelRouter
+from pipelines.answer.generate.spending import NO_SPENDING, Spending, Spent
 from pipelines.answer.retrievals import Retrievals
-from pipelines.answer.shared_answer import SharedAnswer
-from pipelines.answer.spending import NO_SPENDING, Spending, Spent
 from pipelines.errors import BudgetSpent, ModelUnavailable, RaglineError
 from pipelines.providers.base import ChatDelta, Finish, TextDelta
 

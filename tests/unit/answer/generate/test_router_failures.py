@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from pipelines.answer.circuit import FAILURES
-from pipelines.answer.generate import ModelRouter, Patience
-from pipelines.answer.model_request import ModelRequest
-from pipelines.answer.spending import Spending, Spent
+from pipelines.answer.generate.circuit import FAILURES
+from pipelines.answer.generate.model_request import ModelRequest
+from pipelines.answer.generate.router import ModelRouter, Patience
+from pipelines.answer.generate.spending import Spending, Spent
 from pipelines.domain import Usage
 from pipelines.errors import (
     BudgetSpent,
@@ -34,8 +34,8 @@ from tests.fakes.aws import REGION, clean_environment
 from tests.fakes.aws_models import AwsModels, running_aws_models
 from tests.fakes.bedrock_refusals import THROTTLED
 from tests.models import ModelServer, running_model_server
-from tests.unit.answer.test_fit import prompt
-from tests.unit.answer.test_generate import FAST, all_of, asking, build_router, call_of, text_of
+from tests.unit.answer.generate.test_fit import prompt
+from tests.unit.answer.generate.test_router import FAST, all_of, asking, build_router, call_of, text_of
 
 QUOTES = ("extractive/quotes",)
 

@@ -15,12 +15,12 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from pipelines.answer.coalesce import coalesce, window_s
-from pipelines.answer.completion import Completion
 from pipelines.answer.event_stream import EventStream, while_connected
-from pipelines.answer.generate import ModelRouter
-from pipelines.answer.model_calls import ModelCall, ModelCalls
-from pipelines.answer.model_request import ModelRequest
+from pipelines.answer.generate.coalesce import coalesce, window_s
+from pipelines.answer.generate.completion import Completion
+from pipelines.answer.generate.model_calls import ModelCall, ModelCalls
+from pipelines.answer.generate.model_request import ModelRequest
+from pipelines.answer.generate.router import ModelRouter
 from pipelines.answer.openai_format import (
     DONE,
     ChatCompletionRequest,

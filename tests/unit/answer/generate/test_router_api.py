@@ -13,15 +13,15 @@ import orjson
 import pytest
 from fastapi import FastAPI, Request
 
-from pipelines.answer.circuit import FAILURES
-from pipelines.answer.generate import ModelRouter
-from pipelines.answer.model_calls import ModelCall
-from pipelines.answer.router_api import router_api
+from pipelines.answer.generate.circuit import FAILURES
+from pipelines.answer.generate.model_calls import ModelCall
+from pipelines.answer.generate.router import ModelRouter
+from pipelines.answer.generate.router_api import router_api
 from pipelines.error_responses import add_error_handlers
 from pipelines.errors import Unauthorized
 from tests.fakes.served import served
 from tests.models import ModelServer, running_model_server
-from tests.unit.answer.test_generate import build_router
+from tests.unit.answer.generate.test_router import build_router
 
 KEY = "internal-key-of-the-test"
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
-from pipelines.answer import model_directory
-from pipelines.answer.model_directory import ModelDirectory
+from pipelines.answer.generate import model_directory
+from pipelines.answer.generate.model_directory import ModelDirectory
 from pipelines.domain import Message
 from pipelines.errors import ModelUnavailable, UnknownModel
 from pipelines.providers.base import ChatDelta, ChatProvider, GenerateOptions

@@ -1,0 +1,1 @@
+"""Answers once what is asked several times."""
