@@ -42,7 +42,7 @@ demo: $(ENV)/.native ## bring the stack up, add sample documents, ask, and print
 	@$(RAGLINE) demo
 
 test: lint ## every check and every test, on the real parts
-	@$(ENV)/bin/python -m pytest tests/unit tests/contract tests/workflows tests/deploy tests/documents tests/access
+	@$(ENV)/bin/python -m pytest tests/unit tests/contract tests/models tests/fakes tests/workflows tests/deploy tests/documents tests/access
 	@$(ENV)/bin/python -m pytest tests/hostile tests/crash
 	@$(ENV)/bin/python -m pytest tests/e2e
 	@$(ENV)/bin/python -m pytest tests/embedding tests/evals tests/scale

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from pipelines.answer.answer_request import AnswerRequest
 from pipelines.answer.answered_turns import TURN_HEADER, AnsweredTurns, Turn
 from pipelines.answer.event_stream import EventStream, while_connected
 from pipelines.answer.generate.model_directory import ModelRef
@@ -24,7 +25,7 @@ from pipelines.answer.generate.spending import NO_SPENDING, Spending
 from pipelines.answer.identity import TASK_HEADER, Identity
 from pipelines.answer.offer import ModelOffer
 from pipelines.answer.read_request import AnswerBody, ChatBody, Limits, read_body
-from pipelines.answer.run import AnswerPath, AnswerRequest
+from pipelines.answer.run import AnswerPath
 from pipelines.answer.stream import (
     Envelope,
     MeasuredRenderer,

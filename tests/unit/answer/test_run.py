@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from pipelines.answer.answer_request import AnswerRequest
 from pipelines.answer.generate.model_calls import InProcessModelCalls, ModelCall
 from pipelines.answer.generate.spending import Spending, Spent
 from pipelines.answer.retrievals import Basis, Retrievals, Retrieved
-from pipelines.answer.run import AnswerPath, AnswerRequest
+from pipelines.answer.run import AnswerPath
 from pipelines.answer.workflow import WorkflowClient
 from pipelines.cost import Price, PriceList
 from pipelines.domain import AnswerEvent, DoneEvent, Question, TokenEvent, Usage, User
