@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
+from pipelines.answer.failure import Failure
 from pipelines.domain import Question, User, user_scope
+from pipelines.errors import RaglineError
 from pipelines.stores.cache import Cache
 from pipelines.stores.catalog import Catalog
 from pipelines.stores.generations import Generation
@@ -68,8 +70,25 @@ class Retrievals:
         except ValidationError:
             return None
 
+    async def put_failure(self, request_id: str, error: RaglineError) -> None:
+        """Write down why nothing could be retrieved for this turn: the workflow only says that its step failed."""
+        if request_id:
+            await self._cache.put(f"{_key(request_id)}:failure", _told(error), ttl_s=TTL_S)
+
+    async def failure(self, request_id: str) -> RaglineError | None:
+        """Why nothing could be retrieved for this turn, if that is what happened."""
+        told = await self._cache.get(f"{_key(request_id)}:failure") if request_id else None
+        try:
+            return Failure.model_validate_json(told).error() if told else None
+        except ValidationError:
+            return None
+
 
 _RETRIEVED = TypeAdapter(Retrieved)
+
+
+def _told(error: RaglineError) -> bytes:
+    return Failure.of(error).model_dump_json().encode()
 
 
 def _telling_scopes(user: User, catalog: Catalog) -> list[str]:

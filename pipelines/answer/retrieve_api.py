@@ -19,6 +19,7 @@ from pipelines.answer.retrievals import Retrievals, Retrieved
 from pipelines.answer.retrieve import Retrieval, Retriever
 from pipelines.answer.sources import to_source
 from pipelines.domain import Filters, Message, Passage, Question, User
+from pipelines.errors import RaglineError
 
 Id = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Ids = Annotated[list[Id], Field(max_length=1000)]
@@ -69,7 +70,7 @@ def retrieve_api(
 ) -> APIRouter:
     """The retrieval route; `authorize` raises for a caller without the internal key.
 
-    What was retrieved is written down in `retrievals`, where somebody shares answers.
+    What was retrieved, or why nothing could be, is written down in `retrievals` where they are given.
     """
     api = APIRouter(tags=["retrieval"])
 
@@ -77,7 +78,12 @@ def retrieve_api(
     async def retrieve(request: Request) -> Response:
         authorize(request)
         body = await read_body(request, RetrieveBody, limits)
-        found = await retriever.retrieve(body.as_question(limits), limit=body.limit)
+        try:
+            found = await retriever.retrieve(body.as_question(limits), limit=body.limit)
+        except RaglineError as error:
+            if retrievals:
+                await retrievals.put_failure(body.request_id, error)
+            raise
         if retrievals:
             characters = len(found.prompt.system) + len(found.prompt.text)
             await retrievals.put(body.request_id, Retrieved(found.basis, characters))

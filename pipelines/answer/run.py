@@ -20,7 +20,7 @@ from pipelines.answer.retrievals import Retrievals
 from pipelines.answer.workflow import WorkflowClient, WorkflowEvent, WorkflowText
 from pipelines.cost import PriceList
 from pipelines.domain import AnswerEvent, Usage
-from pipelines.errors import DeadlineExceeded, WorkflowFailed
+from pipelines.errors import DeadlineExceeded, RaglineError, WorkflowFailed
 
 NO_PRICES = PriceList(())
 
@@ -63,9 +63,7 @@ class AnswerPath:
                     for answer_event in progress.follow(event):
                         yield answer_event
         except WorkflowFailed as error:
-            # The workflow only says that its model step failed; the router knows why.
-            call = await self.calls.get(request.request_id)
-            raise (call.error if call and call.error else error) from error
+            raise (await self._reason(request.request_id) or error) from error
         finally:
             # Also when the answer broke off or the reader went away: what was written by then is charged.
             if progress.elsewhere and request.meant:
@@ -76,6 +74,13 @@ class AnswerPath:
             yield progress.done_elsewhere(self._estimated(progress.usage, request))
         else:
             yield progress.done(await self.calls.get(request.request_id))
+
+    async def _reason(self, request_id: str) -> RaglineError | None:
+        """Why the workflow failed: it only says at which step, and the router or `/retrieve` knows more."""
+        call = await self.calls.get(request_id)
+        if call and call.error:
+            return call.error
+        return await self.retrievals.failure(request_id) if self.retrievals else None
 
     async def _begun_elsewhere(self, progress: Progress, request_id: str) -> None:
         retrieved = await self.retrievals.get(request_id) if self.retrievals else None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields
 
 from pydantic import BaseModel, ValidationError
 
+from pipelines.answer.failure import Failure
 from pipelines.answer.generate.model_calls import InProcessModelCalls, ModelCall, ModelCalls
 from pipelines.domain import Usage
-from pipelines.errors import RaglineError
 from pipelines.stores.cache import Cache
 
 TTL_S = 900.0
@@ -34,22 +33,6 @@ class SharedModelCalls(ModelCalls):
         return (_read(told) if told else None) or here
 
 
-class _Failure(BaseModel):
-    code: str
-    message: str
-    retry_after: float | None = None
-
-    @classmethod
-    def of(cls, error: RaglineError) -> _Failure:
-        return cls(code=error.code, message=error.message, retry_after=error.retry_after)
-
-    def error(self) -> RaglineError:
-        kind = next((each for each in _kinds(RaglineError) if each.code == self.code), RaglineError)
-        error = kind(self.message)
-        error.retry_after = self.retry_after
-        return error
-
-
 class _Record(BaseModel):
     request_id: str
     asked: str
@@ -61,12 +44,12 @@ class _Record(BaseModel):
     cost_usd: float | None = None
     dropped_passages: int = 0
     cached: bool = False
-    failure: _Failure | None = None
+    failure: Failure | None = None
 
     @classmethod
     def of(cls, call: ModelCall) -> _Record:
         told = {field.name: getattr(call, field.name) for field in fields(call) if field.name != "error"}
-        return cls(**told, failure=_Failure.of(call.error) if call.error else None)
+        return cls(**told, failure=Failure.of(call.error) if call.error else None)
 
     def call(self) -> ModelCall:
         told = {name: getattr(self, name) for name in _Record.model_fields if name != "failure"}
@@ -78,12 +61,6 @@ def _read(told: bytes) -> ModelCall | None:
         return _Record.model_validate_json(told).call()
     except ValidationError:
         return None
-
-
-def _kinds(kind: type[RaglineError]) -> Iterator[type[RaglineError]]:
-    yield kind
-    for narrower in kind.__subclasses__():
-        yield from _kinds(narrower)
 
 
 def _key(request_id: str) -> str:

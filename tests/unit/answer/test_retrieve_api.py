@@ -4,19 +4,52 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from pydantic import ValidationError
 
 from pipelines.answer.read_request import Limits
-from pipelines.answer.retrieve_api import RetrieveBody
+from pipelines.answer.retrievals import Retrievals
+from pipelines.answer.retrieve import Retrieval, Retriever
+from pipelines.answer.retrieve_api import RetrieveBody, retrieve_api
 from pipelines.domain import NO_FILTERS, Filters, Message, Question, User
-from pipelines.errors import EmptyQuestion, RequestTooLarge
+from pipelines.error_responses import add_error_handlers
+from pipelines.errors import EmptyQuestion, ModelUnavailable, RequestTooLarge
+from pipelines.stores.cache import MemoryCache
 
 LIMITS = Limits(request_bytes=100_000, question_chars=100, history_turns=2, history_chars=10)
 
 
 def read(**fields: Any) -> Question:
     return RetrieveBody.model_validate({"question": " How much leave? ", **fields}).as_question(LIMITS)
+
+
+class Away(Retriever):
+    """A retriever whose embedding model does not answer."""
+
+    def __init__(self) -> None:
+        return
+
+    async def retrieve(self, question: Question, *, limit: int | None = None) -> Retrieval:
+        raise ModelUnavailable("Documents cannot be searched now.", retry_after=5)
+
+
+async def test_why_nothing_could_be_retrieved_is_written_down_for_the_gateway() -> None:
+    retrievals = Retrievals(MemoryCache(10_000))
+    app = FastAPI()
+    app.include_router(retrieve_api(Away(), lambda _: None, LIMITS, retrievals))
+    add_error_handlers(app)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pipelines") as http:
+        answers = [
+            await http.post("/retrieve", json={"question": "How much?", **said}) for said in ({"request_id": "r1"}, {})
+        ]
+    assert [answer.status_code for answer in answers] == [503, 503]
+    told = await retrievals.failure("r1")
+    assert isinstance(told, ModelUnavailable)
+    assert (told.message, told.retry_after) == ("Documents cannot be searched now.", 5)
+    assert await retrievals.failure("r2") is None
+    assert await retrievals.failure("") is None
 
 
 def test_reads_question_reader_and_filters() -> None:

@@ -19,7 +19,7 @@ from pipelines.answer.run import AnswerPath
 from pipelines.answer.workflow import WorkflowClient
 from pipelines.cost import Price, PriceList
 from pipelines.domain import AnswerEvent, DoneEvent, Question, TokenEvent, Usage, User
-from pipelines.errors import WorkflowFailed
+from pipelines.errors import ModelUnavailable, WorkflowFailed
 from pipelines.stores.cache import MemoryCache
 from tests.fakes.n8n import Handler, N8n, answer, chunk, stream
 
@@ -58,10 +58,11 @@ class Noted(Spending):
 class Bench:
     """An answer path with what stands around it."""
 
-    def __init__(self, path: AnswerPath, spending: Noted, calls: InProcessModelCalls) -> None:
+    def __init__(self, path: AnswerPath, spending: Noted, calls: InProcessModelCalls, retrievals: Retrievals) -> None:
         self.path = path
         self.spending = spending
         self.calls = calls
+        self.retrievals = retrievals
 
     async def ask(self, request: AnswerRequest) -> list[AnswerEvent]:
         return [event async for event in self.path.answer(request)]
@@ -83,7 +84,7 @@ def serve(tmp_path: Path) -> Serve:
             )
             async with client as workflow:
                 path = AnswerPath(workflow, calls, 30, prices=PRICES, spending=spending, retrievals=retrievals)
-                yield Bench(path, spending, calls)
+                yield Bench(path, spending, calls, retrievals)
 
     return path_over
 
@@ -136,6 +137,19 @@ async def test_an_answer_that_breaks_off_is_charged_for_what_was_written(serve: 
         with pytest.raises(WorkflowFailed):
             await bench.ask(request_of())
     assert [spent.usage for spent in bench.spending.spent] == [Usage(1000, 2, estimated=True)]
+
+
+async def test_why_nothing_could_be_retrieved_is_told_as_retrieval_said_it(serve: Serve) -> None:
+    async def webhook(request: web.Request) -> web.StreamResponse:
+        return await stream(request, chunk("error", "Request failed with status code 503", "Retrieve passages"))
+
+    async with serve(webhook) as bench:
+        await bench.retrievals.put_failure("r1", ModelUnavailable("Documents cannot be searched now.", retry_after=5))
+        with pytest.raises(ModelUnavailable, match="Documents cannot be searched now") as raised:
+            await bench.ask(request_of())
+        with pytest.raises(WorkflowFailed, match="Retrieve passages"):
+            await bench.ask(request_of(request_id="r2"))
+    assert raised.value.retry_after == 5
 
 
 async def test_a_reader_who_goes_away_is_charged_for_what_was_written(serve: Serve) -> None:
