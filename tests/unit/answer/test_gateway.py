@@ -241,7 +241,7 @@ async def test_only_citations_with_a_passage_reach_the_reader_in_any_form(
 
     async with serve(webhook) as bench:
         assert await said_by(bench, form) == CITED
-    warnings = [record.getMessage() for record in caplog.records if record.name == "pipelines.answer.run"]
+    warnings = [record.getMessage() for record in caplog.records if record.name == "pipelines.answer.progress"]
     assert [warning.split()[:2] for warning in warnings] == [["2", "citations"]]
     assert "Leave" not in warnings[0]
 
