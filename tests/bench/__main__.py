@@ -75,7 +75,7 @@ def _targets(stack: Stack, token: str) -> list[Target]:
     return [
         Target(
             name="model alone",
-            url=f"{stack.models_url}/api/chat",
+            url=f"{stack.models.url}/api/chat",
             body=asking(FAST),
             headers={},
             first_token=lambda line: b'"content":"' in line and b'"content":""' not in line,
