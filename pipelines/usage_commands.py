@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from pipelines.command_settings import read_settings
-from pipelines.settings import Settings
+from pipelines.settings import Settings, StackSettings
 
 if TYPE_CHECKING:
     from pipelines.stores.ledger import Tally
@@ -43,11 +43,10 @@ def usage(
     A ~ stands before what rests on an estimate, because the provider does not report tokens. Costs are list prices of
     prices.json as they were when the call was made; the last second may be missing.
     """
-    from pipelines.bootstrap_spending import ledger_url
     from pipelines.stores.ledger import Ledger
 
     since = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=days - 1)
-    ledger = Ledger(ledger_url(read_settings(Settings)))
+    ledger = Ledger(_ledger_url())
     try:
         sums = ledger.sums(by, since)
     finally:
@@ -61,6 +60,17 @@ def usage(
     console.print(_table(sums, by))
     if unpriced := _total(sums).unpriced_calls:
         console.print(f"Not in the cost, for want of a price in prices.json: {unpriced:,} calls.")
+
+
+def _ledger_url() -> str:
+    from pipelines.bootstrap_spending import ledger_url
+    from pipelines.native.postgres import registry_url
+
+    settings = read_settings(Settings)
+    if settings.registry_url.get_secret_value():
+        return ledger_url(settings)
+    # The native run says it to pipelines alone: it follows from the settings of the stack.
+    return registry_url(read_settings(StackSettings))
 
 
 def _table(sums: Sums, by: By) -> Table:

@@ -8,7 +8,7 @@ from importlib.resources import files
 import psycopg
 
 from pipelines.doctor.finding import Finding, failed, ok, skipped, warning
-from pipelines.native.postgres import ServerUrl, server_url
+from pipelines.native.postgres import ServerUrl, registry_url, server_url
 from pipelines.settings import Settings, StackSettings
 
 OLDEST = 16
@@ -29,20 +29,12 @@ def look_at_postgres(settings: Settings) -> Iterator[Finding]:
         yield skipped("postgres", "REGISTRY_URL is not among the settings of this process")
         return
     setting = "REGISTRY_URL" if settings.registry_url.get_secret_value() else "DATABASE_URL"
-    url = _registry_url(settings)
+    url = registry_url(settings) if isinstance(settings, StackSettings) else settings.registry_url.get_secret_value()
     try:
         with psycopg.connect(url, connect_timeout=CONNECT_S, autocommit=True) as connection:
             yield from _examined(connection, settings)
     except (psycopg.Error, UnicodeError) as error:
         yield _unusable(error, "POSTGRES_PASSWORD" if is_own(settings) else setting, own=is_own(settings))
-
-
-def _registry_url(settings: Settings) -> str:
-    given = settings.registry_url.get_secret_value()
-    if given or not isinstance(settings, StackSettings):
-        return given
-    server = server_url(settings)
-    return server.of(server.database)
 
 
 def _examined(connection: psycopg.Connection, settings: Settings) -> Iterator[Finding]:

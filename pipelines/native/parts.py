@@ -47,7 +47,7 @@ def stack_parts(settings: StackSettings, layout: Layout) -> tuple[Part, ...]:
     """Every part of the stack, those first that others need. PostgreSQL only where no `DATABASE_URL` is given."""
     server = postgres.server_url(settings)
     base = {**inherited_environment(), MARKER: str(layout.state)}
-    pipelines = _pipelines(settings, layout, base, server)
+    pipelines = _pipelines(settings, layout, base)
     neighbours = (_n8n(settings, layout, base, server), _open_webui(settings, layout, base, server))
     if settings.database_url.get_secret_value():
         return (pipelines, *neighbours)
@@ -82,9 +82,12 @@ def _postgres(settings: StackSettings, layout: Layout, base: Mapping[str, str]) 
     )
 
 
-def _pipelines(settings: StackSettings, layout: Layout, base: Mapping[str, str], server: postgres.ServerUrl) -> Part:
-    registry = settings.registry_url.get_secret_value() or server.of(server.database)
-    own = {"STATE_DIR": str(layout.state), "REGISTRY_URL": registry, "PYTHONUNBUFFERED": "1"}
+def _pipelines(settings: StackSettings, layout: Layout, base: Mapping[str, str]) -> Part:
+    own = {
+        "STATE_DIR": str(layout.state),
+        "REGISTRY_URL": postgres.registry_url(settings),
+        "PYTHONUNBUFFERED": "1",
+    }
     aws = aws_environment() if settings.calls_aws() else {}
     return Part(
         name=PIPELINES,

@@ -68,6 +68,12 @@ def server_url(settings: StackSettings) -> ServerUrl:
     return ServerUrl("127.0.0.1", settings.postgres_port, USER, settings.postgres_password.get_secret_value(), DATABASE)
 
 
+def registry_url(settings: StackSettings) -> str:
+    """Where registry and ledger are: `REGISTRY_URL`, else the product's own database on the stack's server."""
+    server = server_url(settings)
+    return settings.registry_url.get_secret_value() or server.of(server.database)
+
+
 def server_command(data: Path, port: int) -> tuple[str, ...]:
     """The command that runs the server on `data`: on 127.0.0.1 only, without a Unix socket."""
     return (

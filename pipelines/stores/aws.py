@@ -120,7 +120,7 @@ def _explain(error: Exception, permission: str) -> str:
     if isinstance(error, _UNREACHABLE):
         return "cannot be reached; check the endpoint and the network."
     if isinstance(error, ResponseParserError):
-        return "gives an answer that is none of S3 or SQS; check the endpoint."
+        return "gives an answer that is not AWS' protocol; check the endpoint."
     return f"cannot be asked: {str(error).rstrip('.')}."
 
 

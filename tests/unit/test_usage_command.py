@@ -16,7 +16,7 @@ from pipelines.bootstrap_spending import free_choices, open_spending
 from pipelines.command_settings import read_settings
 from pipelines.cost import PriceList
 from pipelines.errors import BudgetSpent, SetupFailed
-from pipelines.settings import Settings
+from pipelines.settings import Settings, StackSettings
 from pipelines.stores.ledger import Ledger, LedgerKey, Tally
 from pipelines.stores.postgres import migrate_database
 from pipelines.usage_commands import app
@@ -52,6 +52,19 @@ def filled(registry_url: str) -> None:
         },
     )
     ledger.close()
+
+
+def test_on_the_machine_of_the_native_run_the_settings_of_the_stack_say_where_it_is(
+    run: Run, filled: None, registry_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, field in StackSettings.model_fields.items():
+        if field.is_required() and name != "default_access":
+            monkeypatch.setenv(name.upper(), "x" * 32)
+    monkeypatch.delenv("REGISTRY_URL")
+    monkeypatch.setenv("DATABASE_URL", registry_url)
+    said = run("--by", "model")
+    assert said.exit_code == 0
+    assert NOVA in said.stdout
 
 
 def cells(line: str) -> list[str]:
