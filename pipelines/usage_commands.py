@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from pipelines.command_settings import read_settings
+from pipelines.errors import SetupFailed
 from pipelines.settings import Settings, StackSettings
 
 if TYPE_CHECKING:
@@ -66,11 +67,11 @@ def _ledger_url() -> str:
     from pipelines.bootstrap_spending import ledger_url
     from pipelines.native.postgres import registry_url
 
-    settings = read_settings(Settings)
-    if settings.registry_url.get_secret_value():
-        return ledger_url(settings)
-    # The native run says it to pipelines alone: it follows from the settings of the stack.
-    return registry_url(read_settings(StackSettings))
+    try:
+        # The native run tells only pipelines: it follows from the settings of the stack.
+        return registry_url(read_settings(StackSettings))
+    except SetupFailed:  # no stack of this machine, so it has to be said
+        return ledger_url(read_settings(Settings))
 
 
 def _table(sums: Sums, by: By) -> Table:
