@@ -48,10 +48,12 @@ def _priced(model_id: str, price: Price | None, today: dt.date) -> Finding | Non
     part = f"prices {model_id}"
     if price is None:
         return warning(
-            part, "has no price: costs and budgets leave it out", "add it to a copy of prices.json, and set PRICES_FILE"
+            part,
+            "has no price: costs leave it out, a budget refuses it",
+            "add it to a copy of prices.json as PRICES_FILE",
         )
-    if price.ends_on is not None and price.ends_on <= today:
+    if price.has_ended(today):
         return warning(part, f"its provider ended it on {price.ends_on}", "choose another model")
-    if price.ends_on is not None and price.ends_on <= today + SOON:
+    if price.has_ended(today + SOON):
         return warning(part, f"its provider ends it on {price.ends_on}", "choose another model before that day")
     return None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from boto3.session import Session
     from botocore.eventstream import EventStream
     from types_boto3_bedrock_runtime.client import BedrockRuntimeClient
-    from types_boto3_bedrock_runtime.type_defs import ConverseRequestTypeDef, ConverseStreamOutputTypeDef
+    from types_boto3_bedrock_runtime.type_defs import ConverseStreamOutputTypeDef
 
 SILENCE_S = 930.0
 """The longest silence: more than the router's patience can be set to, for the router says when a call has failed."""
@@ -94,18 +94,15 @@ class BedrockProvider(ChatProvider):
 
     async def check(self, model: str = "") -> None:
         asked = model or (await self.models())[0]
-        # One token: only an answer says that this account may ask this model.
-        request: ConverseRequestTypeDef = {
-            "modelId": asked,
-            "messages": [{"role": "user", "content": [{"text": "Hello"}]}],
-            "inferenceConfig": {"maxTokens": 1},
-        }
-        if self._guardrail is not None:
-            request["guardrailConfig"] = {
-                "guardrailIdentifier": self._guardrail["guardrailIdentifier"],
-                "guardrailVersion": self._guardrail["guardrailVersion"],
-            }
-        await self._bounded(lambda: self._client().converse(**request), asked)
+        # One token, by the call that answers are made with: only that says that this account may ask this model.
+        one_token = GenerateOptions(max_tokens=1)
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT_S):
+                async with aclosing(self.stream(asked, (Message("user", "Hello"),), options=one_token)) as deltas:
+                    async for _ in deltas:
+                        pass
+        except TimeoutError as error:
+            raise ModelUnavailable(f"{asked} did not answer within {CHECK_TIMEOUT_S:g} s.") from error
 
     async def models(self) -> Sequence[str]:
         """The model it is set up with. A role that may ask a model often may not list them."""

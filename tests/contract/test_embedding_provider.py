@@ -28,7 +28,7 @@ from pipelines.providers.sentence_transformers import (
 )
 from tests.fakes.aws import REGION, clean_environment
 from tests.fakes.bedrock_embedding import COHERE, TITAN, running_embedding
-from tests.fakes.embedding_servers import in_a_thread
+from tests.fakes.in_a_thread import in_a_thread
 from tests.models import running_model_server
 
 TEXTS = (

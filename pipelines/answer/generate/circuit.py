@@ -4,7 +4,8 @@
                                      ▲                              │
                                      └──────────a call failed───────┘
 
-A state machine that is told what happened and asks nobody; `health` probes. After Nygard, "Release It!" (2007), ch. 5.
+A state machine that is told what happened and asks nobody; `health` probes, and closes a circuit by
+forgetting it. After Nygard, "Release It!" (2007), ch. 5.
 """
 
 from __future__ import annotations
@@ -56,13 +57,6 @@ class Circuit:
     def end_trial(self) -> None:
         """Say that the trial call is over; one that neither went well nor failed leaves the next call to be it."""
         self._trying = False
-
-    def succeeded(self) -> None:
-        """Say that a call went well."""
-        self._failures = 0
-        self._pause_s = FIRST_PAUSE_S
-        self.error = None
-        self._enter("closed")
 
     def failed(self, error: RaglineError) -> None:
         """Say that a call failed. One that began before the circuit opened changes nothing."""

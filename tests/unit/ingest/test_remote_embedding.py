@@ -16,7 +16,7 @@ from pipelines.errors import ModelUnavailable
 from pipelines.providers import remote_embedding
 from pipelines.providers.ollama_embedding import load_ollama_embedding
 from pipelines.providers.remote_embedding import RemoteEmbedding
-from tests.fakes.embedding_servers import in_a_thread
+from tests.fakes.in_a_thread import in_a_thread
 from tests.models import ModelServer, running_model_server
 from tests.unit.ingest.ingestion import Ingestion
 

@@ -22,7 +22,7 @@ from tests.fakes.bedrock_embedding import (
     EmbeddingServer,
     running_embedding,
 )
-from tests.fakes.embedding_servers import in_a_thread
+from tests.fakes.in_a_thread import in_a_thread
 from tests.models.embeddings import Embeddings
 
 ARN = f"arn:aws:bedrock:{REGION}::foundation-model/{TITAN}"

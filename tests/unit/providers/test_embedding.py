@@ -15,7 +15,7 @@ from pipelines.providers.embedding import choose_embedding, load_embedding_by_na
 from pipelines.settings import Settings
 from tests.fakes.aws import REGION, clean_environment
 from tests.fakes.bedrock_embedding import TITAN, EmbeddingServer, running_embedding
-from tests.fakes.embedding_servers import in_a_thread
+from tests.fakes.in_a_thread import in_a_thread
 from tests.models import ModelServer, running_model_server
 
 OLLAMA = "ollama/nomic-embed-text-mock-embed64"

@@ -11,7 +11,7 @@ from pipelines.errors import Busy, DeadlineExceeded, ModelFailed, ModelUnavailab
 from pipelines.providers import ollama_embedding
 from pipelines.providers.base import InputType
 from pipelines.providers.ollama_embedding import OllamaEmbeddingCalls, load_ollama_embedding
-from tests.fakes.embedding_servers import in_a_thread
+from tests.fakes.in_a_thread import in_a_thread
 from tests.models import ModelServer, running_model_server
 from tests.models.embeddings import Embeddings, Fault
 

@@ -10,7 +10,7 @@ import pytest
 from pipelines.errors import Busy, DeadlineExceeded, ModelFailed, ModelUnavailable, RaglineError, UnknownModel
 from pipelines.providers import openai_embedding
 from pipelines.providers.openai_embedding import OpenAIEmbeddingCalls, load_openai_embedding
-from tests.fakes.embedding_servers import in_a_thread
+from tests.fakes.in_a_thread import in_a_thread
 from tests.models import ModelServer, running_model_server
 from tests.models.embeddings import Embeddings, Fault
 

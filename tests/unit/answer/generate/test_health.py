@@ -99,6 +99,14 @@ async def test_access_denied_to_one_model_does_not_close_the_others(bench: Bench
     assert (bench.asked(A), bench.asked(B)) == (False, True)
 
 
+async def test_a_call_that_goes_well_starts_the_count_anew(bench: Bench) -> None:
+    for _ in range(3):
+        bench.fail(A, DENIED, times=FAILURES - 1)
+        with bench.health.asking(A):
+            pass
+    assert (bench.state(A), bench.asked(A)) == ("closed", True)
+
+
 async def test_a_provider_that_is_away_takes_all_its_models_with_it(bench: Bench) -> None:
     bench.fail(A, AWAY)
     assert (bench.asked(A), bench.asked(B), bench.health.is_well(B)) == (False, False, False)
