@@ -15,12 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 PLACEHOLDER = "change-me"
 """What `.env.example` holds where a secret belongs; starting on it is refused."""
 
-SECRETS = (
-    "gateway_api_key",
-    "internal_api_key",
-    "identity_secret",
-    "webhook_api_key",
-)
+SECRETS = ("gateway_api_key", "internal_api_key", "identity_secret", "webhook_api_key")
 
 PASSED_ON = frozenset(
     {
@@ -56,7 +51,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
-    # --- secrets: written by `make up` -------------------------------------------------------------------------------
+    # --- secrets: written by `make env` ------------------------------------------------------------------------------
     gateway_api_key: SecretStr = Field(description="The key of Open WebUI's connection; needs a signed identity too")
     client_api_key: SecretStr | None = Field(
         default=None, description="A key for other OpenAI clients; they read only what is open to everyone"
@@ -82,6 +77,10 @@ class Settings(BaseSettings):
         description="Where people open Open WebUI, and where provisioning finds it",
     )
     state_dir: Path = Field(default=Path(".ragline"), description="Everything the product keeps on this machine")
+    workflow_url: str = Field(
+        default_factory=lambda data: data["n8n_url"],
+        description="Where the workflows' webhooks are called: n8n, or its webhook processes in queue mode",
+    )
     n8n_api_key_file: Path = Field(
         default_factory=lambda data: Path(data["state_dir"]) / "secrets" / "n8n-api-key",
         description="Holds the key with which pipelines may stop a run in n8n; written by provisioning",
@@ -154,6 +153,9 @@ class Settings(BaseSettings):
         default="all-MiniLM-L6-v2",
         description="all-MiniLM-L6-v2 (carried by a package), a folder with a model, or ollama/<model>, "
         "bedrock/<model>, openai/<model>",
+    )
+    models_dir: Path = Field(
+        default_factory=lambda data: Path(data["state_dir"]) / "models", description="Holds prepared embedding models"
     )
     embedding_backend: Literal["onnx", "torch"] = Field(
         default="onnx", description="onnx: same vectors, several times faster on a CPU, no torch at run time"
@@ -322,7 +324,7 @@ class StackSettings(Settings):
     passwords of its neighbours.
     """
 
-    # --- secrets: written by `make up` -------------------------------------------------------------------------------
+    # --- secrets: written by `make env` ------------------------------------------------------------------------------
     open_webui_admin_password: SecretStr = Field(description="Signs the administrator in to Open WebUI")
     open_webui_secret_key: SecretStr = Field(description="Open WebUI signs its sessions with it")
     n8n_owner_password: SecretStr = Field(description="Signs the owner in to n8n's editor")
@@ -389,7 +391,7 @@ def _as_text(value: object) -> str:
 def _strong(value: SecretStr, length: int) -> SecretStr:
     secret = value.get_secret_value()
     if secret == PLACEHOLDER or len(secret) < length:
-        raise ValueError(f"is a placeholder or shorter than {length} characters; `make up` writes .env with real ones")
+        raise ValueError(f"is a placeholder or shorter than {length} characters; `make env` writes .env with real ones")
     return value
 
 
