@@ -21,7 +21,7 @@ INSTALL := $(UV) pip install --quiet --python $(ENV)/bin/python --no-deps
 IF_INSTALLED = @test -x $(RAGLINE) || { echo "Nothing is installed here yet, so nothing is running."; exit 0; };
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs demo test lint fix bench bench-ingest bench-retrieval bench-router lock clean python
+.PHONY: help up down status logs demo test test-compose lint fix bench bench-ingest bench-retrieval bench-router lock clean python
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-15s %s\n", $$1, $$2 }'
@@ -46,6 +46,9 @@ test: lint ## every check and every test, on the real parts
 	@$(ENV)/bin/python -m pytest tests/hostile tests/crash
 	@$(ENV)/bin/python -m pytest tests/e2e
 	@$(ENV)/bin/python -m pytest tests/embedding tests/evals tests/scale
+
+test-compose: $(ENV)/.dev ## the real docker-compose.yml in containers; with the vendors' images: make test-compose IMAGES=real
+	@$(ENV)/bin/python -m pytest tests/compose --images $(or $(IMAGES),stand-in)
 
 lint: $(ENV)/.dev ## style, format and types
 	@$(ENV)/bin/ruff check --quiet .
