@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.native.postgres import ServerUrl
+from pipelines.provision.databases import ServerUrl
 from pipelines.stores.postgres import open_database
 from pipelines.stores.registry import Registry
 from tests.database import fresh_database, running_server

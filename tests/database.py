@@ -13,7 +13,8 @@ from psycopg import sql
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from pipelines.native.layout import Layout
-from pipelines.native.postgres import ServerUrl, create_cluster, server_command
+from pipelines.native.postgres import create_cluster, server_command
+from pipelines.provision.databases import ServerUrl
 from pipelines.settings import inherited_environment
 from tests.unit.native.parts_for_tests import free_port
 

@@ -8,7 +8,8 @@ from importlib.resources import files
 import psycopg
 
 from pipelines.doctor.finding import Finding, failed, ok, skipped, warning
-from pipelines.native.postgres import ServerUrl, registry_url, server_url
+from pipelines.native.postgres import registry_url, server_url
+from pipelines.provision.databases import N8N_DATABASE, OPEN_WEBUI_DATABASE, ServerUrl
 from pipelines.settings import Settings, StackSettings
 
 OLDEST = 16
@@ -67,10 +68,8 @@ def _migrations(connection: psycopg.Connection) -> Finding:
 def _may_create(connection: psycopg.Connection, server: ServerUrl) -> Iterator[Finding]:
     """n8n and Open WebUI keep their own databases on the server of `DATABASE_URL`."""
     row = connection.execute("SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
-    from pipelines.native import n8n, open_webui
-
     present = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
-    missing = [name for name in (n8n.DATABASE, open_webui.DATABASE) if name not in present]
+    missing = [name for name in (N8N_DATABASE, OPEN_WEBUI_DATABASE) if name not in present]
     if missing and not (row and row[0]):
         yield failed(
             "postgres rights",

@@ -7,14 +7,11 @@ from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
-import bcrypt
-
 from pipelines.errors import SetupFailed
 from pipelines.native.layout import Layout
-from pipelines.native.postgres import ServerUrl
+from pipelines.provision.databases import N8N_DATABASE, ServerUrl
+from pipelines.provision.n8n_owner import HASH_FILE, owner_hash
 from pipelines.settings import StackSettings, inherited_environment
-
-DATABASE = "n8n"
 
 EXCLUDED_NODES = (
     # nodes that run code or commands, or read and write this machine's files
@@ -129,7 +126,7 @@ def _database(server: ServerUrl) -> dict[str, str]:
         "DB_TYPE": "postgresdb",
         "DB_POSTGRESDB_HOST": server.host,
         "DB_POSTGRESDB_PORT": str(server.port),
-        "DB_POSTGRESDB_DATABASE": DATABASE,
+        "DB_POSTGRESDB_DATABASE": N8N_DATABASE,
         "DB_POSTGRESDB_USER": server.user,
         "DB_POSTGRESDB_PASSWORD": server.password,
         # the default of 2 is the bottleneck from eight answers at once
@@ -149,17 +146,9 @@ def _owner(settings: StackSettings, layout: Layout) -> dict[str, str]:
         "N8N_INSTANCE_OWNER_EMAIL": settings.n8n_owner_email,
         "N8N_INSTANCE_OWNER_FIRST_NAME": "Ragline",
         "N8N_INSTANCE_OWNER_LAST_NAME": "Owner",
-        "N8N_INSTANCE_OWNER_PASSWORD_HASH": _kept_hash(settings, layout.secrets / "n8n-owner.hash"),
+        "N8N_INSTANCE_OWNER_PASSWORD_HASH": _owner_hash(settings, layout),
     }
 
 
-def _kept_hash(settings: StackSettings, file: Path) -> str:
-    # A hash has a random salt. The same one is kept, so that an unchanged password does not look like a change.
-    password = settings.n8n_owner_password.get_secret_value().encode()
-    if file.exists() and bcrypt.checkpw(password, file.read_bytes()):
-        return file.read_text()
-    fresh = bcrypt.hashpw(password, bcrypt.gensalt(rounds=10))
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file.write_bytes(fresh)
-    file.chmod(0o600)
-    return fresh.decode()
+def _owner_hash(settings: StackSettings, layout: Layout) -> str:
+    return owner_hash(settings.n8n_owner_password.get_secret_value(), layout.secrets / HASH_FILE)

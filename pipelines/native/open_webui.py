@@ -10,10 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipelines.answer.offer import DEFAULT_ID
-from pipelines.native.postgres import ServerUrl
+from pipelines.provision.databases import OPEN_WEBUI_DATABASE, ServerUrl
 from pipelines.settings import StackSettings
-
-DATABASE = "open_webui"
 
 HEADERS = {
     "X-Ragline-Task": "{{TASK}}",
@@ -104,7 +102,7 @@ def _place(settings: StackSettings, data: Path, server: ServerUrl) -> dict[str, 
     origins = dict.fromkeys((settings.open_webui_url, f"http://127.0.0.1:{port}", f"http://localhost:{port}"))
     return {
         "DATA_DIR": str(data),
-        "DATABASE_URL": server.of(DATABASE),
+        "DATABASE_URL": server.of(OPEN_WEBUI_DATABASE),
         "WEBUI_URL": settings.open_webui_url,
         "CORS_ALLOW_ORIGIN": ";".join(origins),
         "WEBUI_SECRET_KEY": settings.open_webui_secret_key.get_secret_value(),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipelines.native import n8n, open_webui, postgres
 from pipelines.native.layout import MARKER, Layout
+from pipelines.provision.databases import ServerUrl
 from pipelines.settings import StackSettings, aws_environment, inherited_environment
 
 POSTGRES, PIPELINES, N8N, OPEN_WEBUI = "postgres", "pipelines", "n8n", "open-webui"
@@ -100,7 +101,7 @@ def _pipelines(settings: StackSettings, layout: Layout, base: Mapping[str, str])
     )
 
 
-def _n8n(settings: StackSettings, layout: Layout, base: Mapping[str, str], server: postgres.ServerUrl) -> Part:
+def _n8n(settings: StackSettings, layout: Layout, base: Mapping[str, str], server: ServerUrl) -> Part:
     return Part(
         name=N8N,
         command=n8n.command(layout.n8n_env),
@@ -112,7 +113,7 @@ def _n8n(settings: StackSettings, layout: Layout, base: Mapping[str, str], serve
     )
 
 
-def _open_webui(settings: StackSettings, layout: Layout, base: Mapping[str, str], server: postgres.ServerUrl) -> Part:
+def _open_webui(settings: StackSettings, layout: Layout, base: Mapping[str, str], server: ServerUrl) -> Part:
     return Part(
         name=OPEN_WEBUI,
         command=open_webui.command(layout.open_webui_env, settings.open_webui_port),

@@ -1,4 +1,4 @@
-"""The PostgreSQL of the native run: settings go in; a server that can be started, and its databases, come out."""
+"""The PostgreSQL of the native run: settings go in, a server that can be started comes out."""
 
 from __future__ import annotations
 
@@ -6,58 +6,17 @@ import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
-
-import psycopg
-from psycopg import errors, sql
 
 from pipelines.errors import SetupFailed
 from pipelines.native.disk import disk_errors_explained
+from pipelines.provision.databases import ServerUrl
 from pipelines.settings import StackSettings, inherited_environment
 
 USER = "ragline"
 DATABASE = "ragline"
 MAJOR = "18"
-
-
-@dataclass(frozen=True, slots=True)
-class ServerUrl:
-    """A PostgreSQL server and the account on it."""
-
-    host: str
-    port: int
-    user: str
-    password: str
-    database: str
-    query: str = ""
-
-    @classmethod
-    def parse(cls, url: str) -> ServerUrl:
-        """Read `postgresql://user:password@host:port/database?options`; raises SetupFailed when a piece is missing."""
-        pieces = urlsplit(url)
-        database = pieces.path.removeprefix("/")
-        if not (pieces.hostname and pieces.username and database):
-            raise SetupFailed("DATABASE_URL must have the form postgresql://user:password@host:5432/database.")
-        password = unquote(pieces.password or "")
-        return cls(pieces.hostname, pieces.port or 5432, unquote(pieces.username), password, database, pieces.query)
-
-    def of(self, database: str) -> str:
-        """The URL of one database on this server."""
-        account = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return urlunsplit(("postgresql", f"{account}@{host}:{self.port}", f"/{database}", self.query, ""))
-
-    @property
-    def encrypted(self) -> bool:
-        return self.verified or "sslmode=require" in self.query
-
-    @property
-    def verified(self) -> bool:
-        return "sslmode=verify-" in self.query
 
 
 def server_url(settings: StackSettings) -> ServerUrl:
@@ -106,35 +65,6 @@ def create_cluster(data: Path, password: str) -> None:
         finally:
             password_file.unlink()
         fresh.rename(data)
-
-
-STATEMENT_TIMEOUT = "5min"
-
-
-def ensure_databases(server: ServerUrl, databases: Iterable[str]) -> None:
-    """Create those of `databases` that the server lacks, and let no statement in any of them run for ever.
-
-    Raises:
-        SetupFailed: the server does not answer, refuses the account, or the account may not create databases.
-    """
-    try:
-        with psycopg.connect(server.of("postgres"), autocommit=True, connect_timeout=10) as connection:
-            present = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
-            for name in databases:
-                if name not in present:
-                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-                limit = sql.SQL("ALTER DATABASE {} SET statement_timeout = {}")
-                connection.execute(limit.format(sql.Identifier(name), sql.Literal(STATEMENT_TIMEOUT)))
-    except errors.InsufficientPrivilege as error:
-        raise SetupFailed(
-            f"The user {server.user} of DATABASE_URL may not create databases: "
-            f"create {', '.join(databases)} for it, or give it CREATEDB."
-        ) from error
-    except psycopg.OperationalError as error:
-        raise SetupFailed(
-            f"PostgreSQL on {server.host}:{server.port} refused the connection; check DATABASE_URL or "
-            f"POSTGRES_PASSWORD: {str(error).strip().splitlines()[0]}"
-        ) from error
 
 
 def _binaries() -> Path:

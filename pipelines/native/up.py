@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from pipelines.errors import SetupFailed
-from pipelines.native import n8n, open_webui, postgres
+from pipelines.native import postgres
 from pipelines.native.disk import disk_errors_explained
 from pipelines.native.down import stop_leftovers
 from pipelines.native.health import await_healthy, healthy
@@ -21,6 +21,7 @@ from pipelines.native.parts import POSTGRES, Part, stack_parts, waves
 from pipelines.native.preflight import check_machine, check_memory, check_ports
 from pipelines.native.steps import Steps
 from pipelines.native.supervisor import Supervisor, launch_file
+from pipelines.provision.databases import ensure_databases
 from pipelines.settings import StackSettings, inherited_environment
 
 RUNNING = frozenset({"STARTING", "RUNNING"})
@@ -99,8 +100,7 @@ class _Stack:
             postgres.create_cluster(self._layout.postgres_data, self._settings.postgres_password.get_secret_value())
         self._start_together(own_database, outdated)
         if outdated:
-            server = postgres.server_url(self._settings)
-            postgres.ensure_databases(server, (server.database, n8n.DATABASE, open_webui.DATABASE))
+            ensure_databases(postgres.server_url(self._settings))
         for wave in waves([part for part in parts if part.name != POSTGRES]):
             self._start_together(wave, outdated)
 

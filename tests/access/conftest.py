@@ -11,8 +11,8 @@ import pytest_asyncio
 from qdrant_client import QdrantClient
 
 from pipelines.ingest.isolate import Isolation
-from pipelines.native.postgres import ServerUrl
 from pipelines.providers.base import EmbeddingProvider
+from pipelines.provision.databases import ServerUrl
 from pipelines.stores.generations import Generation, Generations
 from pipelines.stores.postgres import open_database
 from pipelines.stores.qdrant import QdrantIndex

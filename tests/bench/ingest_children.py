@@ -16,7 +16,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 from psycopg.conninfo import conninfo_to_dict
 
-from pipelines.native.postgres import ServerUrl
+from pipelines.provision.databases import ServerUrl
 from tests.bench.child import run_child
 from tests.bench.ingest_results import Plan
 from tests.database import fresh_database
@@ -26,7 +26,7 @@ from tests.models import ModelServer, running_model_server
 
 @dataclass(slots=True)
 class Bench:
-    """Where one run keeps its things. `models` is the state folder with the exported embedding model."""
+    """Where one run keeps its things. `models` is the folder with the exported embedding model."""
 
     folder: Path
     models: Path

@@ -15,7 +15,7 @@ from typing import cast
 import pytest
 
 from pipelines.domain import EVERYONE
-from pipelines.native.postgres import ServerUrl
+from pipelines.provision.databases import ServerUrl
 from pipelines.stores.base import SearchRequest
 from pipelines.stores.generations import Generations
 from pipelines.stores.postgres import open_database

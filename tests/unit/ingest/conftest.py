@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from pipelines.ingest.isolate import Isolation
-from pipelines.native.postgres import ServerUrl
 from pipelines.providers.base import VisionProvider
+from pipelines.provision.databases import ServerUrl
 from pipelines.stores.postgres import open_database
 from pipelines.stores.registry import Registry
 from tests.database import fresh_database

@@ -73,7 +73,7 @@ def small(make_settings: MakeSettings, layout: Layout, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(up_module, "stack_parts", parts)
     monkeypatch.setattr(up_module, "missing", lambda settings, layout: [])
-    monkeypatch.setattr(up_module.postgres, "ensure_databases", lambda server, databases: None)
+    monkeypatch.setattr(up_module, "ensure_databases", lambda server: None)
     yield stack
     discard(layout)
 

@@ -18,7 +18,7 @@ from pipelines.answer.generate.spending import Spent
 from pipelines.cost import Price, PriceList
 from pipelines.domain import Usage
 from pipelines.errors import BudgetSpent, StoreUnavailable
-from pipelines.native.postgres import ServerUrl
+from pipelines.provision.databases import ServerUrl
 from pipelines.stores.ledger import Ledger, Tally
 from pipelines.stores.postgres import migrate_database
 
