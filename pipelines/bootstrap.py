@@ -85,7 +85,7 @@ def configured_reranker(settings: Settings) -> Reranker | None:
         settings.rerank_model,
         region=settings.aws_region,
         backend=settings.embedding_backend,
-        state_dir=settings.state_dir,
+        models_dir=settings.models_dir,
         threads=settings.embedding_threads,
         timeout_s=settings.rerank_timeout_s,
     )

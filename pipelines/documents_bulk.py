@@ -73,6 +73,7 @@ def for_the_cluster(settings: Settings) -> Settings:
     # Its workers need not run in the folder that this command was called in.
     places = {
         "state_dir": settings.state_dir.resolve(),
+        "models_dir": settings.models_dir.resolve(),
         "document_sources": ",".join(map(_absolute, settings.sources())),
         "uploads_url": _absolute(settings.uploads_url),
     }

@@ -10,9 +10,8 @@ from pipelines.doctor.bedrock import invoke_permission
 from pipelines.doctor.finding import Finding, divided, failed, ok, warning
 from pipelines.doctor.iam import remedy, vendor_error
 from pipelines.errors import RaglineError
-from pipelines.providers.onnx_graph import GRAPH
 from pipelines.providers.rerank import choose_rerank
-from pipelines.providers.sentence_transformers import exported_folder, model_folder
+from pipelines.providers.sentence_transformers import prepared_folder
 from pipelines.providers.vision import choose_vision
 from pipelines.settings import Settings
 
@@ -25,7 +24,7 @@ def look_at_embedding(settings: Settings) -> Iterator[Finding]:
     part, model = f"embedding {settings.embedding_model}", settings.embedding_model
     try:
         if _would_export(settings):
-            yield warning(part, f"is not prepared in {settings.state_dir} yet", "`make up` does it, once")
+            yield warning(part, f"is not prepared in {settings.models_dir} yet", "`make up` does it, once")
             return
         provider = load_configured_embedding(settings)
         vectors = provider.embed(["How much leave do I have?"], input_type="question")
@@ -43,7 +42,7 @@ def look_at_rerank(settings: Settings) -> Iterator[Finding]:
             model,
             region=settings.aws_region,
             backend=settings.embedding_backend,
-            state_dir=settings.state_dir,
+            models_dir=settings.models_dir,
             threads=settings.embedding_threads,
             timeout_s=TIMEOUT_S,
         )
@@ -87,7 +86,7 @@ def _would_export(settings: Settings) -> bool:
     model = settings.embedding_model
     if settings.embedding_backend != "onnx" or model.startswith(_REMOTE):
         return False
-    return not (exported_folder(model_folder(model), settings.state_dir) / GRAPH).is_file()
+    return prepared_folder(model, settings.models_dir) is None
 
 
 def _refused(part: str, error: RaglineError, model: str, settings: Settings) -> Finding:

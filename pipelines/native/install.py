@@ -82,7 +82,7 @@ def _all(settings: StackSettings, layout: Layout) -> Iterable[Installation]:
         return
     yield Installation(
         "the embedding model",
-        layout.state / "models/.ready",
+        settings.models_dir.resolve() / ".ready",
         f"{settings.embedding_model} {settings.embedding_backend} {_fingerprint(requirements / 'torch.txt')}",
         lambda: _install_model(settings, layout),
     )
@@ -132,12 +132,13 @@ def _reranks_here(settings: StackSettings) -> bool:
 def _install_model(settings: StackSettings, layout: Layout) -> None:
     log = layout.log("install-model")
     install_torch(layout, log)
+    models_dir = settings.models_dir.resolve()
+    models_dir.mkdir(parents=True, exist_ok=True)
     if settings.embeds_elsewhere():
         return
     # in a process of its own: torch stays in memory for as long as its process lives, and it has much to say
     with ProcessPoolExecutor(1, get_context("spawn"), _write_to, (log,)) as process:
-        process.submit(prepare_model, settings.embedding_model, settings.embedding_backend, layout.state).result()
-    (layout.state / "models").mkdir(exist_ok=True)
+        process.submit(prepare_model, settings.embedding_model, settings.embedding_backend, models_dir).result()
 
 
 def _write_to(log: Path) -> None:

@@ -38,23 +38,23 @@ class PairCard:
     inputs: tuple[str, ...]
 
 
-def load_cross_encoder(model: str, backend: Backend, state_dir: Path, *, threads: int = 1) -> RerankProvider:
+def load_cross_encoder(model: str, backend: Backend, models_dir: Path, *, threads: int = 1) -> RerankProvider:
     """Load the cross-encoder in the folder `model`, preparing it first if `prepare_cross_encoder` has not been run.
 
     Raises:
         SetupFailed: the model or a package it needs is missing or broken, or the model is of an unsupported kind.
     """
-    folder = prepare_cross_encoder(model, backend, state_dir)
+    folder = prepare_cross_encoder(model, backend, models_dir)
     if backend == "torch":
         loaded: RerankProvider = _import_torch_side().load_torch(folder, threads=threads)
         return loaded
     return load_onnx(folder, threads=threads)
 
 
-def prepare_cross_encoder(model: str, backend: Backend, state_dir: Path) -> Path:
+def prepare_cross_encoder(model: str, backend: Backend, models_dir: Path) -> Path:
     """Do what must be done once before `model` can be loaded; return the folder it is then loaded from.
 
-    For `onnx` this exports the model into `state_dir`, unless that has been done for the same weights.
+    For `onnx` this exports the model into `models_dir`, unless that has been done for the same weights.
 
     Raises:
         SetupFailed: as for `load_cross_encoder`.
@@ -66,7 +66,7 @@ def prepare_cross_encoder(model: str, backend: Backend, state_dir: Path) -> Path
         )
     if backend == "torch":
         return source
-    target = exported_folder(source, state_dir)
+    target = exported_folder(source, models_dir)
     if not (target / GRAPH).is_file():
         _import_torch_side().export_cross_encoder(source, target)
     return target
@@ -124,6 +124,7 @@ def _import_torch_side() -> ModuleType:
         from pipelines.providers import cross_encoder_torch
     except ImportError as error:
         raise SetupFailed(
-            "Preparing a cross-encoder needs torch and sentence-transformers: install the extra `models`."
+            "Preparing a cross-encoder needs torch and sentence-transformers: install the extra `models`, or "
+            "prepare it where they are and set MODELS_DIR to a copy of that folder."
         ) from error
     return cross_encoder_torch

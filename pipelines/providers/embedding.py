@@ -24,7 +24,7 @@ def choose_embedding(settings: Settings) -> EmbeddingProvider:
     model = settings.embedding_model
     if settings.embeds_elsewhere():
         return _remote(model, settings)
-    return load_embedding(model, settings.embedding_backend, settings.state_dir, threads=settings.embedding_threads)
+    return load_embedding(model, settings.embedding_backend, settings.models_dir, threads=settings.embedding_threads)
 
 
 def load_embedding_by_name(name: str, settings: Settings) -> EmbeddingProvider:
@@ -34,7 +34,7 @@ def load_embedding_by_name(name: str, settings: Settings) -> EmbeddingProvider:
         SetupFailed: it is gone, or what has its name now is another; says what to do.
     """
     if not name.startswith(REMOTE_EMBEDDINGS):
-        return load_exported(name, settings.state_dir, threads=settings.embedding_threads)
+        return load_exported(name, settings.models_dir, threads=settings.embedding_threads)
     model = name.rpartition("@")[0]
     loaded = _remote(model, settings)
     if loaded.name != name:

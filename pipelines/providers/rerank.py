@@ -11,7 +11,7 @@ from pipelines.providers.sentence_transformers import Backend
 
 
 def choose_rerank(
-    model: str, *, region: str, backend: Backend, state_dir: Path, threads: int, timeout_s: float
+    model: str, *, region: str, backend: Backend, models_dir: Path, threads: int, timeout_s: float
 ) -> RerankProvider | None:
     """The reranker for `RERANK_MODEL`: `bedrock/<model>`, a folder with a cross-encoder, or none where it is empty.
 
@@ -22,4 +22,4 @@ def choose_rerank(
         return None
     if model.startswith("bedrock/"):
         return BedrockRerank(model.removeprefix("bedrock/"), region=region or None, timeout_s=timeout_s)
-    return load_cross_encoder(model, backend, state_dir, threads=threads)
+    return load_cross_encoder(model, backend, models_dir, threads=threads)

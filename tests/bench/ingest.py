@@ -158,20 +158,20 @@ def main() -> None:
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # the server of S3 tells every request
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
-    state = arguments.state_dir.resolve()
-    prepare_model("all-MiniLM-L6-v2", "onnx", state)
+    models = arguments.state_dir.resolve() / "models"
+    prepare_model("all-MiniLM-L6-v2", "onnx", models)
     with tempfile.TemporaryDirectory(prefix="bench-ingest-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # PostgreSQL may run as another user
         with running_server(folder / "postgres") as server:
             sizes = (50, 500) if arguments.quick else (50, 500, 5000)
-            run = Run(Bench(folder, state, server), arguments.rounds, sizes, arguments.reports)
+            run = Run(Bench(folder, models, server), arguments.rounds, sizes, arguments.reports)
             began = time.perf_counter()
             for table in arguments.only or TABLES:
                 TABLES[table](run)
                 console.print()
     console.print(tables.of_bars(run.bars))
-    file = state / "bench" / "ingest.json"
+    file = models.parent / "bench" / "ingest.json"
     console.print(write_figures(file, time.perf_counter() - began, run.bars, run.bench.results))
     sys.exit(0 if all(bar.met for bar in run.bars) else 1)
 

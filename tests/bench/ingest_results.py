@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 class Plan:
     """What one measured process does: `scenario` over `source`, with its own folder and database.
 
-    `models` is the state folder that holds the exported embedding model. With `ask`, questions are asked meanwhile.
+    `models` is the folder that holds the exported embedding model. With `ask`, questions are asked meanwhile.
     `checks` are questions with the end of the address of the document that answers.
     """
 

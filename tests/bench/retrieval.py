@@ -120,7 +120,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     state = arguments.state_dir.resolve()
-    prepare_model("all-MiniLM-L6-v2", "onnx", state)
+    prepare_model("all-MiniLM-L6-v2", "onnx", state / "models")
     rounds = 1 if arguments.quick else arguments.rounds
     installed = Path(sys.prefix).parent / "open-webui"
     run = Run(state, rounds, arguments.quick, tuple(arguments.chunks), arguments.data_set, installed)

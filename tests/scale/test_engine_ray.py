@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def open_preparer(tmp_path_factory: pytest.TempPathFactory) -> Open:
-    return partial(open_with_model, tmp_path_factory.mktemp("spool"), STATE)
+    return partial(open_with_model, tmp_path_factory.mktemp("spool"), STATE / "models")
 
 
 @pytest.fixture(scope="module")
