@@ -86,7 +86,9 @@ lock: $(STATE_DIR)/env/uv/.ready ## resolve the locked requirements anew; newest
 	@$(COMPILE) requirements/litellm.in -o requirements/litellm.txt
 	@$(COMPILE) pyproject.toml --all-extras -o requirements/dev.txt
 	@$(COMPILE) pyproject.toml --extra native --extra models --extra build -c requirements/dev.txt -o requirements/native.txt
-	@$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/pipelines.txt
+	@$(COMPILE) pyproject.toml --extra qdrant --extra cache -c requirements/dev.txt -o requirements/image.txt
+	@$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
+	@$(COMPILE) requirements/export.in -c requirements/dev.txt -o requirements/export.txt
 
 # --- environments: a stamp is written last, so that an interrupted installation is done again ----------------------------
 
