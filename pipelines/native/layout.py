@@ -66,6 +66,10 @@ class Layout:
     def data(self, part: str) -> Path:
         return self.state / "data" / part
 
+    def variables(self, part: str) -> Path:
+        """What a part is told in every deployment."""
+        return self.checkout / "compose" / f"{part}.env"
+
     def log(self, part: str) -> Path:
         return self.logs / f"{part}.log"
 

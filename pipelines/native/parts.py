@@ -117,7 +117,7 @@ def _open_webui(settings: StackSettings, layout: Layout, base: Mapping[str, str]
     return Part(
         name=OPEN_WEBUI,
         command=open_webui.command(layout.open_webui_env, settings.open_webui_port),
-        environment={**base, **open_webui.environment(settings, layout.data("open-webui"), server)},
+        environment={**base, **open_webui.environment(settings, layout, server)},
         folder=layout.data("open-webui"),
         ports=(Port(settings.open_webui_port, "OPEN_WEBUI_PORT"),),
         health_url=f"http://127.0.0.1:{settings.open_webui_port}/ready",

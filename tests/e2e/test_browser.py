@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
-from pipelines.native.open_webui import SUGGESTIONS
+from pipelines.native.part_variables import part_variables
 from pipelines.provision.open_webui import OpenWebUI
 from tests.e2e.browser import ChatTab, new_window, running_chromium
 from tests.e2e.test_answer_through_open_webui import QUOTES
@@ -87,9 +88,11 @@ def test_a_reader_signs_in_picks_a_model_sees_the_answer_grow_and_opens_a_citati
 
 
 def test_an_ordinary_reader_is_offered_our_models_and_our_suggestions(tab: ChatTab) -> None:
-    expect(tab.suggestions).to_have_count(len(SUGGESTIONS))
+    told = part_variables(CHECKOUT / "compose/open-webui.env")
+    suggestions = json.loads(told["DEFAULT_PROMPT_SUGGESTIONS"])
+    expect(tab.suggestions).to_have_count(len(suggestions))
     shown = {" ".join(text.split()) for text in tab.suggestions.all_inner_texts()}
-    assert shown == {f"{title} {subtitle}" for title, subtitle, _ in SUGGESTIONS}
+    assert shown == {" ".join(suggestion["title"]) for suggestion in suggestions}
 
     tab.page.get_by_role("button", name="Selected model: Company documents").click()
     expect(tab.models.first).to_have_attribute("data-value", MODEL)

@@ -1,4 +1,4 @@
-"""Every variable the native run sets is one that the installed version reads: an unknown one would do nothing."""
+"""Every variable that is set here and in `compose/` is one that the installed version reads: another would do nothing."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 
 from pipelines.native import n8n, open_webui
 from pipelines.native.layout import Layout
+from pipelines.native.part_variables import part_variables
 from pipelines.native.postgres import server_url
 from tests.stack import Stack
 
-SET_ELSEWHERE = {"PATH"}
+OF_NODE = {"PATH", "NODE_OPTIONS"}
 
 
 def words_in(files: Iterable[Path]) -> set[str]:
@@ -31,7 +32,7 @@ def test_n8n_reads_every_variable_it_is_given(empty_stack: Stack) -> None:
 
     given = n8n.environment(empty_stack.settings, layout, server_url(empty_stack.settings))
 
-    assert set(given) - read - SET_ELSEWHERE == set()
+    assert set(given) - read - OF_NODE == set()
 
 
 def test_open_webui_reads_every_variable_it_is_given(empty_stack: Stack) -> None:
@@ -39,18 +40,20 @@ def test_open_webui_reads_every_variable_it_is_given(empty_stack: Stack) -> None
     (package,) = layout.open_webui_env.glob("lib/python*/site-packages/open_webui")
     read = words_in(package / name for name in ("env.py", "config.py", "main.py"))
 
-    given = open_webui.environment(empty_stack.settings, layout.data("open-webui"), server_url(empty_stack.settings))
+    given = open_webui.environment(empty_stack.settings, layout, server_url(empty_stack.settings))
 
     assert set(given) - read == set()
 
 
 def test_n8n_knows_every_node_and_module_that_is_switched_off(empty_stack: Stack) -> None:
-    packages = Layout.of(empty_stack.settings.state_dir).n8n_env / "node_modules"
+    layout = Layout.of(empty_stack.settings.state_dir)
+    packages = layout.n8n_env / "node_modules"
+    told = part_variables(layout.variables("n8n"))
     modules = (packages / "@n8n/backend-common/dist/modules/modules.config.js").read_text(encoding="utf-8")
 
-    for name in n8n.DISABLED_MODULES:
+    for name in told["N8N_DISABLED_MODULES"].split(","):
         assert f"'{name}'" in modules
-    for excluded in n8n.EXCLUDED_NODES:
+    for excluded in json.loads(told["NODES_EXCLUDE"]):
         package, _, node = excluded.rpartition(".")
         known = json.loads((packages / package / "dist/known/nodes.json").read_text(encoding="utf-8"))
         assert node in known, excluded

@@ -5,6 +5,7 @@ import bcrypt
 from pipelines.native.layout import Layout
 from pipelines.native.n8n import environment
 from pipelines.native.postgres import server_url
+from pipelines.provision.databases import N8N_DATABASE
 from tests.unit.native.conftest import MakeSettings
 
 HASH = "N8N_INSTANCE_OWNER_PASSWORD_HASH"
@@ -30,3 +31,9 @@ def test_a_question_is_not_kept_and_the_hardened_expression_engine_stays(
     assert told["EXECUTIONS_DATA_PRUNE"] == "false"
     assert told["N8N_EXPRESSION_ENGINE"] == "vm"
     assert "n8n-nodes-base.executeCommand" in told["NODES_EXCLUDE"]
+
+
+def test_it_keeps_its_things_in_the_database_that_is_made_for_it(make_settings: MakeSettings, layout: Layout) -> None:
+    settings = make_settings()
+
+    assert environment(settings, layout, server_url(settings))["DB_POSTGRESDB_DATABASE"] == N8N_DATABASE

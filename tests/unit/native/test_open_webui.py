@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 from pipelines.answer.identity import GROUPS_HEADER, TASK_HEADER
+from pipelines.answer.offer import DEFAULT_ID
 from pipelines.ingest.open_webui_api import FILE_HEADER
 from pipelines.native.layout import Layout
 from pipelines.native.open_webui import environment
@@ -12,7 +13,7 @@ from tests.unit.native.conftest import MakeSettings
 
 def told(make_settings: MakeSettings, layout: Layout) -> dict[str, str]:
     settings = make_settings(identity_secret="signs-who-is-asking-here")
-    return environment(settings, layout.data("open-webui"), server_url(settings))
+    return environment(settings, layout, server_url(settings))
 
 
 def test_the_connection_carries_the_headers_the_gateway_reads(make_settings: MakeSettings, layout: Layout) -> None:
@@ -50,7 +51,7 @@ def test_every_uploaded_file_goes_to_pipelines_under_the_gateways_key(
     make_settings: MakeSettings, layout: Layout
 ) -> None:
     settings = make_settings(gateway_api_key="the-key-of-the-gateway", max_document_mb=30)
-    variables = environment(settings, layout.data("open-webui"), server_url(settings))
+    variables = environment(settings, layout, server_url(settings))
 
     assert variables["CONTENT_EXTRACTION_ENGINE"] == "external"
     assert variables["EXTERNAL_DOCUMENT_LOADER_URL"] == f"{settings.pipelines_url}/open-webui"
@@ -63,3 +64,7 @@ def test_every_uploaded_file_goes_to_pipelines_under_the_gateways_key(
 def test_audio_is_not_transcribed_there(make_settings: MakeSettings, layout: Layout) -> None:
     # empty would mean: all of it
     assert told(make_settings, layout)["AUDIO_STT_SUPPORTED_CONTENT_TYPES"] not in ("", "audio/*")
+
+
+def test_a_new_chat_begins_with_the_model_that_the_gateway_offers(make_settings: MakeSettings, layout: Layout) -> None:
+    assert told(make_settings, layout)["DEFAULT_MODELS"] == DEFAULT_ID
