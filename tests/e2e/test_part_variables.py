@@ -1,4 +1,4 @@
-"""Every variable that is set here and in `compose/` is one that the installed version reads: another would do nothing."""
+"""Every variable the native run sets is one that the installed version reads: an unknown one would do nothing."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ EMPTY=
 def test_a_missing_file_and_a_line_that_sets_nothing_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "part.env"
 
-    with pytest.raises(SetupFailed, match="part.env is missing"):
+    with pytest.raises(SetupFailed, match=r"part\.env is missing"):
         part_variables(file)
     file.write_text("GOOD=1\nFORGOTTEN\n")
     with pytest.raises(SetupFailed, match="without a value: FORGOTTEN"):
