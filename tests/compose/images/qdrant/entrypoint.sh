@@ -1,0 +1,3 @@
+#!/bin/bash
+# As the vendor's: starts the program with what it is given.
+exec ./qdrant "$@"

@@ -1,0 +1,9 @@
+#!/bin/sh
+# As the vendor's: options alone mean the server, and root becomes `valkey`; a password for the client is passed on.
+set -eu
+case "${1:-}" in -* | *.conf) set -- valkey-server "$@" ;; esac
+if [ "$1" = valkey-server ] && [ "$(id -u)" = 0 ]; then
+  chown valkey /data
+  exec setpriv --reuid=valkey --regid=valkey --clear-groups "$@"
+fi
+exec "$@"

@@ -1,0 +1,1 @@
+"""What runs inside the stand-in images, under the names of the vendors' programs."""
