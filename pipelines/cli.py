@@ -21,12 +21,14 @@ from pipelines.provision.normalise import as_text, normalise
 from pipelines.provision.run import fingerprint, n8n_target
 from pipelines.provision.run import provision as provision_stack
 from pipelines.settings import Settings, StackSettings
+from pipelines.stack_commands import app as stack_app
 from pipelines.usage_commands import app as usage_app
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(documents_app)
 app.add_typer(doctor_app)
 app.add_typer(usage_app)
+app.add_typer(stack_app)
 app.add_typer(evaluate_app, name="eval")
 console = Console()
 error_console = Console(stderr=True)
@@ -37,7 +39,9 @@ def main() -> None:
     try:
         app()
     except RaglineError as error:
-        error_console.print(f"[bold red]ragline:[/bold red] {error.message}", highlight=False)
+        error_console.print("[bold red]ragline:[/bold red]", end=" ")
+        # In a log, one line for one error.
+        error_console.print(error.message, highlight=False, markup=False, soft_wrap=not error_console.is_terminal)
         sys.exit(1)
 
 
@@ -126,11 +130,8 @@ def demo() -> None:
 
 
 def _bring_up() -> StackSettings:
-    from pipelines.native.dotenv import ensure_dotenv
     from pipelines.native.up import up as start
 
-    if ensure_dotenv(Path(".env")):
-        console.print("Wrote the settings and fresh secrets to .env", highlight=False)
     settings = read_settings(StackSettings)
 
     def provision() -> None:

@@ -20,5 +20,5 @@ def read_settings(kind: type[S]) -> S:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(step) for step in first["loc"]).upper()
         if first["type"] == "missing":
-            raise SetupFailed(f"{name} is not set; `make up` writes .env with everything that is needed.") from error
+            raise SetupFailed(f"{name} is not set; `make env` writes .env with everything that is needed.") from error
         raise SetupFailed(f"{name} {first['msg'].removeprefix('Value error, ')}".strip() + ".") from error

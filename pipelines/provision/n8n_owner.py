@@ -23,8 +23,7 @@ def owner_hash(password: str, file: Path, *, mode: int = 0o600) -> str:
     Raises:
         SetupFailed: the password is longer than bcrypt takes.
     """
-    if len(password.encode()) > LONGEST:
-        raise SetupFailed(f"N8N_OWNER_PASSWORD is longer than the {LONGEST} bytes that n8n compares; make it shorter.")
+    require_comparable(password)
     if file.exists() and _is_of(password, file.read_bytes()):
         return file.read_text()
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -36,6 +35,12 @@ def owner_hash(password: str, file: Path, *, mode: int = 0o600) -> str:
         os.fchmod(descriptor, mode)
     fresh.replace(file)
     return file.read_text()
+
+
+def require_comparable(password: str) -> None:
+    """Raise `SetupFailed` for a password of which bcrypt would see a part only."""
+    if len(password.encode()) > LONGEST:
+        raise SetupFailed(f"N8N_OWNER_PASSWORD is longer than the {LONGEST} bytes that n8n compares; make it shorter.")
 
 
 def _is_of(password: str, kept: bytes) -> bool:

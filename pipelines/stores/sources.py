@@ -54,6 +54,12 @@ def open_uploads(url: str | Path, *, s3: Callable[[], S3Client]) -> UploadStore:
         raise SetupFailed(f"Uploads have no place: {error.message}") from error
 
 
+def bucket_of(url: str) -> str | None:
+    """The bucket of `s3://bucket/prefix`, None for any other address; raises `InvalidRequest` for no bucket's name."""
+    place = _bucket(url)
+    return place[0] if place else None
+
+
 def _bucket(url: str) -> tuple[str, str] | None:
     if not url.startswith("s3://"):
         return None

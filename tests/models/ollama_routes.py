@@ -17,8 +17,9 @@ from aiohttp import web
 from tests.models.embeddings import Embeddings, embedding_size
 from tests.models.pages import reading
 from tests.models.perform import perform, whole
+from tests.models.pull import Library, pulled
 from tests.models.runners import Runners
-from tests.models.script import LISTED, Script, is_vision, read_script, task_script
+from tests.models.script import Script, is_vision, read_script, task_script
 from tests.models.stats import Stats
 
 VERSION = "0.12.0"
@@ -47,6 +48,7 @@ class OllamaRoutes:
     stats: Stats
     runners: Runners
     embeddings: Embeddings
+    library: Library
 
     def add_to(self, app: web.Application) -> None:
         app.router.add_get("/api/version", self._version)
@@ -55,12 +57,13 @@ class OllamaRoutes:
         app.router.add_post("/api/show", self._show)
         app.router.add_post("/api/chat", self._chat)
         app.router.add_post("/api/embed", self._embed)
+        app.router.add_post("/api/pull", self._pull)
 
     async def _version(self, _request: web.Request) -> web.Response:
         return _json({"version": VERSION})
 
     async def _tags(self, _request: web.Request) -> web.Response:
-        return _json({"models": [_listing(name) for name in LISTED]})
+        return _json({"models": [_listing(name) for name in self.library.installed()]})
 
     async def _running(self, _request: web.Request) -> web.Response:
         models = [
@@ -72,6 +75,8 @@ class OllamaRoutes:
     async def _show(self, request: web.Request) -> web.Response:
         body = orjson.loads(await request.read())
         model = body.get("model", "")
+        if not self.library.has(model):
+            return _error(404, f"model '{model}' not found")
         if size := embedding_size(model):
             return _json(_shown_embedding(model, size, self.embeddings))
         if read_script(model) is None:
@@ -91,6 +96,8 @@ class OllamaRoutes:
     async def _embed(self, request: web.Request) -> web.Response:
         body = orjson.loads(await request.read())
         model, texts, faults = body.get("model", ""), body["input"], self.embeddings
+        if not self.library.has(model):
+            return _error(404, f"model '{model}' not found")
         if not (size := embedding_size(model)):
             chats = read_script(model) is not None
             return _error(501, NO_EMBEDDING) if chats else _error(404, f"model '{model}' not found")
@@ -111,11 +118,15 @@ class OllamaRoutes:
         measures = {"total_duration": 1_000_000, "load_duration": 500_000, "prompt_eval_count": 8 * len(texts)}
         return _json({"model": model, "embeddings": vectors, **measures})
 
+    async def _pull(self, request: web.Request) -> web.StreamResponse:
+        body = orjson.loads(await request.read())
+        return await pulled(request, self.library, body.get("model", ""), streamed=body.get("stream", True))
+
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
         model, messages = body.get("model", ""), body.get("messages") or []
         script = read_script(model)
-        if script is None:
+        if script is None or not self.library.has(model):
             return _error(404, not_found(model))
         wire = OllamaWire(model, messages)
         if not messages:

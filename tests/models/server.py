@@ -12,6 +12,7 @@ from aiohttp import web
 from tests.models.embeddings import Embeddings
 from tests.models.ollama_routes import OllamaRoutes
 from tests.models.openai_routes import OpenAIRoutes
+from tests.models.pull import Library
 from tests.models.runners import Runners
 from tests.models.stats import Stats
 
@@ -23,13 +24,14 @@ class ModelServer:
     parallel: int | None = None
     stats: Stats = field(default_factory=Stats)
     embeddings: Embeddings = field(default_factory=Embeddings)
+    library: Library = field(default_factory=Library)
     url: str = ""
 
     def app(self) -> web.Application:
         """Ollama's routes, OpenAI's, and the server's own under `/mock`."""
         app = web.Application(client_max_size=64 * 1024 * 1024)
         runners = Runners(self.stats, self.parallel)
-        OllamaRoutes(self.stats, runners, self.embeddings).add_to(app)
+        OllamaRoutes(self.stats, runners, self.embeddings, self.library).add_to(app)
         OpenAIRoutes(self.stats, runners, self.embeddings).add_to(app)
         app.router.add_get("/mock/stats", self._stats)
         app.router.add_post("/mock/reset", self._reset)
