@@ -21,12 +21,15 @@ INSTALL := $(UV) pip install --quiet --python $(ENV)/bin/python --no-deps
 IF_INSTALLED = @test -x $(RAGLINE) || { echo "Nothing is installed here yet, so nothing is running."; exit 0; };
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs demo test test-compose lint fix bench bench-ingest bench-retrieval bench-router lock clean python
+.PHONY: help env up down status logs demo test test-compose lint fix bench bench-ingest bench-retrieval bench-router lock clean python
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-15s %s\n", $$1, $$2 }'
 
-up: $(ENV)/.native ## install what is missing, start everything, print the address and the login
+env: ## write what must be set into .env, each secret a fresh one; what is there stays
+	@sh compose/make-env.sh $(if $(filter env,$(MAKECMDGOALS)),,--native)
+
+up: env $(ENV)/.native ## install what is missing, start everything, print the address and the login
 	@$(RAGLINE) up
 
 down: ## stop everything that `make up` started; documents, chats and workflows stay
@@ -38,7 +41,7 @@ status: ## what runs, since when, and how much memory it takes
 logs: ## follow the logs; one part: make logs PART=n8n
 	$(IF_INSTALLED) $(RAGLINE) logs $(PART)
 
-demo: $(ENV)/.native ## bring the stack up, add sample documents, ask, and print cited answers
+demo: env $(ENV)/.native ## bring the stack up, add sample documents, ask, and print cited answers
 	@$(RAGLINE) demo
 
 test: lint ## every check and every test, on the real parts

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from pipelines.native.dotenv import CHOSEN, required_names
 from pipelines.native.layout import Layout
 from pipelines.settings import StackSettings
 
@@ -19,7 +18,8 @@ MakeSettings = Callable[..., StackSettings]
 @pytest.fixture
 def make_settings(tmp_path: Path) -> MakeSettings:
     def make(**given: Any) -> StackSettings:
-        generated = {name.lower(): CHOSEN.get(name) or secrets.token_urlsafe(32) for name in required_names()}
+        required = [name for name, field in StackSettings.model_fields.items() if field.is_required()]
+        generated = {**{name: secrets.token_urlsafe(32) for name in required}, "default_access": "everyone"}
         return StackSettings(_env_file=None, **{"state_dir": tmp_path / "state", **generated, **given})
 
     return make
