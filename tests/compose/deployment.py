@@ -211,7 +211,7 @@ def deployed(
             ("docker", "compose") if compose_program is None else (str(compose_program),),
         )
         _write_env(folder)
-        shutil.copytree(documents, stack.documents)
+        shutil.copytree(documents, stack.documents, dirs_exist_ok=True)
         stack.down(volumes=True)
         try:
             yield stack

@@ -1,4 +1,4 @@
-"""`qdrant`: the server of tests/fakes on the vendor's port, folder and variables. In a cluster the first node keeps all.
+"""`qdrant`: the server of tests/fakes on the vendor's port, folder and variables. In a cluster one node keeps all.
 
 qdrant [--uri http://qdrant-1:6335] [--bootstrap http://qdrant-1:6335]
 """
