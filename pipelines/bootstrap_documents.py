@@ -88,8 +88,13 @@ def open_documents(settings: Settings, embedding: EmbeddingProvider) -> Document
     sources = Sources(settings)
     path = ingest_path(settings, count)
     work = Work(registry, generations, path, sources.uploads, sources.open)
-    # A rebuild is always done here, where both the old and the new index are open.
-    workers = Workers(work, threads=count, resting=lambda: not (settings.ingest_here or generations.building))
+    # An index in this process is rebuilt here, where both the old and the new one are open; on a server, by all.
+    rebuilds = not settings.qdrant_url
+    workers = Workers(
+        work,
+        threads=count,
+        resting=lambda: not (settings.ingest_here or (rebuilds and generations.building)),
+    )
     rules = access_rules(settings)
 
     def release() -> None:

@@ -13,6 +13,7 @@ from pipelines.ingest.fetch import document_id
 from pipelines.ingest.publish import apply_due_access, remove_document
 from pipelines.ingest.sync import SyncReport, listing, regrant, sync_source
 from pipelines.ingest.work import Work, Workers
+from pipelines.stores.base import DocumentSource
 from pipelines.stores.registry_rows import GrantedBy
 from pipelines.stores.sources import source_url
 
@@ -114,7 +115,7 @@ class Library:
         record = await self.get(document_id)
         if record.source in self._sources:
             raise DocumentHasSource(f"{record.name} comes from {record.source}: take it out there.")
-        await asyncio.to_thread(self._remove, document_id)
+        await asyncio.to_thread(self._remove, record.id)
 
     async def sync(self, urls: Sequence[str] = (), *, may_empty: bool = False) -> Sequence[SyncReport]:
         """Compare sources, all when none is named, with the registry; what has to be done is queued.
@@ -138,11 +139,16 @@ class Library:
     async def _sync(self, url: str, rules: AccessRules, *, may_empty: bool) -> SyncReport:
         try:
             source = await asyncio.to_thread(self._work.open_source, url)
-            return await asyncio.to_thread(sync_source, source, self._registry, rules, may_empty=may_empty)
+            return await asyncio.to_thread(self._compare, source, rules, may_empty)
         except (SourceUnavailable, SetupFailed) as error:
             return SyncReport(url, problem=error.message)
         finally:
             await self._apply_access()
+
+    def _compare(self, source: DocumentSource, rules: AccessRules, may_empty: bool) -> SyncReport:
+        # In other processes, too: the older of two lists would take out what the newer one has found.
+        with self._registry.alone(f"the source {source.url}"):
+            return sync_source(source, self._registry, rules, may_empty=may_empty)
 
     async def _regrant_uploads(self, rules: AccessRules) -> Sequence[SyncReport]:
         """The rules hold for what was uploaded under them as well; a report only where that changed something."""
@@ -161,9 +167,11 @@ class Library:
         said = self._rules().grant(origin) if grant is None else grant
         # A removal that was cut off would take what is kept from now on.
         remove_document(document_id(origin), self._work.generations.kept(), self._registry, uploads)
-        entry = uploads.put(origin, data)
-        row = listing(entry, uploads.url, said, granted_by, owner=owner, media_type=media_type)
-        self._registry.put([row])
+        # So would one that another process begins before the registry knows of this.
+        with self._registry.turn(document_id(origin)):
+            entry = uploads.put(origin, data)
+            row = listing(entry, uploads.url, said, granted_by, owner=owner, media_type=media_type)
+            self._registry.put([row])
         # An earlier revision is readable by the new readers, and by no others, at once.
         apply_due_access(self._work.generations.kept, self._registry)
         self._workers.wake()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from pipelines.domain import IndexedDocument
+from pipelines.domain import DocumentRecord, IndexedDocument
 from pipelines.ingest.run import StagedDocument
 from pipelines.stores.base import SourceEntry, UploadStore
 from pipelines.stores.generations import Generation
@@ -17,17 +17,20 @@ AT_ONCE = 500
 """Documents whose readers have changed that are asked for at once."""
 
 
-def publish_document(staged: StagedDocument, entry: SourceEntry, registry: Registry) -> None:
+def publish_document(
+    staged: StagedDocument, entry: SourceEntry, registry: Registry, *, claimed: DocumentRecord | None = None
+) -> None:
     """Let readers find a staged document instead of its earlier revision, and confirm it in the registry.
 
-    One that was removed meanwhile is forgotten instead. Readers are those of the registry at this very moment.
+    One that was removed meanwhile is forgotten instead, and so is one that another worker has published since it was
+    `claimed`: this one has lost its hold on it. Readers are those of the registry at this very moment.
 
     Raises:
         StoreUnavailable: the document is as it was, or is published and will be again.
     """
     document = staged.document
     with registry.locked(document.id) as row:
-        if row is None or row.record.state == "removing":
+        if row is None or row.record.state == "removing" or not is_still_held(claimed, row.record):
             for generation in staged.generations:
                 generation.index.discard(document.id)
             return
@@ -50,6 +53,11 @@ def publish_document(staged: StagedDocument, entry: SourceEntry, registry: Regis
                 generations=tuple(generation.id for generation in staged.generations),
             )
         )
+
+
+def is_still_held(claimed: DocumentRecord | None, now: DocumentRecord) -> bool:
+    """False where a worker's hold has ended with its connection, and another one has published the document since."""
+    return claimed is None or claimed.indexed_at == now.indexed_at
 
 
 def apply_access(document_ids: Sequence[str], generations: Sequence[Generation], registry: Registry) -> None:

@@ -1,21 +1,29 @@
-"""Builds a new generation of the index beside the one that is searched, and switches when it is whole."""
+"""Builds a new generation of the index beside the one that is searched, and switches when it is whole.
+
+Every replica of pipelines watches over a rebuild, whichever began it, and any of them may end it: one at a time, under
+a lock in the registry that a killed one does not keep.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pipelines.errors import RaglineError
+from pipelines.errors import RaglineError, StoreUnavailable
+from pipelines.ingest.reconcile import put_readers_right
 from pipelines.ingest.work import Workers
 from pipelines.providers.base import EmbeddingProvider
 from pipelines.stores.generations import Generation, Generations
-from pipelines.stores.registry import Registry
+from pipelines.stores.registry import THE_INDEX, Registry
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
+WAIT_S = 20.0
+"""How long a person's word waits for another process that puts the index right, or ends a rebuild."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +53,8 @@ class Reindex:
         self._registry = registry
         self._workers = workers
         self._configured = configured
-        self._changing = threading.Lock()
         self._stopping = threading.Event()
+        self._live = generations.live.id
         self._is_behind = False
         self._watch = threading.Thread(target=self._run, name="reindex", daemon=True)
 
@@ -66,10 +74,10 @@ class Reindex:
         A rebuild with the same model and recipe that is under way goes on; any other is given up for this one.
 
         Raises:
-            SetupFailed, StoreUnavailable: it cannot be begun.
+            SetupFailed, StoreUnavailable: it cannot be begun, or not now.
         """
         embedding, recipe = self._configured()
-        with self._changing:
+        with self._alone():
             building = self._generations.building
             if building is None or (building.embedding.name, building.recipe) != (embedding.name, recipe):
                 self._abandon()
@@ -79,8 +87,8 @@ class Reindex:
         return self.state()
 
     def abandon(self) -> IndexState:
-        """Build no further, and delete what was built."""
-        with self._changing:
+        """Build no further, and delete what was built. Raises `StoreUnavailable` where that cannot be now."""
+        with self._alone():
             self._abandon()
         return self.state()
 
@@ -89,8 +97,12 @@ class Reindex:
 
         Raises:
             InvalidRequest: there is no earlier one.
+            StoreUnavailable: it cannot be now.
         """
-        with self._changing:
+        with self._alone():
+            if previous := self._generations.previous:
+                # A process that could not open it has told it nothing of removals and changes of access.
+                put_readers_right(previous, self._generations.kept, self._registry)
             self._generations.roll_back()
             self._is_behind = True
             self._registry.mark_stale(self._generations.live.id)
@@ -98,17 +110,28 @@ class Reindex:
         return self.state()
 
     def state(self) -> IndexState:
-        """How the index stands."""
-        generations = self._generations
-        building, previous = generations.building, generations.previous
+        """How the index stands now, whichever replica is asked."""
+        self._generations.look()
+        pointer = self._generations.pointer
         return IndexState(
-            live=generations.live.id,
-            recipe=generations.live.recipe,
-            building=building.id if building else "",
-            waiting=self._registry.unfinished() if building else 0,
-            previous=previous.id if previous else "",
-            outdated=generations.outdated,
+            live=pointer.live.id,
+            recipe=pointer.live.recipe,
+            building=pointer.building.id if pointer.building else "",
+            waiting=self._registry.unfinished() if pointer.building else 0,
+            previous=pointer.previous.id if pointer.previous else "",
+            outdated=self._generations.outdated,
         )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Of all processes, only this one changes the generations until the block ends, and knows how they are now."""
+        with self._registry.alone(THE_INDEX, wait_s=WAIT_S) as alone:
+            if not alone:
+                raise StoreUnavailable(
+                    "The index is being put right or switched by another process just now: try again.", retry_after=5
+                )
+            self._generations.look()
+            yield
 
     def _abandon(self) -> None:
         building = self._generations.building
@@ -119,10 +142,20 @@ class Reindex:
     def _run(self) -> None:
         while not self._stopping.wait(LOOK_EVERY_S):
             try:
-                with self._changing:
-                    self._complete()
+                self._look()
             except RaglineError as error:
                 log.warning("The rebuilt index waits: %s", error.message)
+
+    def _look(self) -> None:
+        live = self._generations.live.id
+        if live != self._live:
+            # Whoever has switched or rolled back may not live to bring it up to date.
+            self._live, self._is_behind = live, True
+        if self._generations.building or self._is_behind:
+            with self._registry.alone(THE_INDEX, wait_s=0) as alone:
+                if alone:
+                    self._generations.look()
+                    self._complete()
 
     def _complete(self) -> None:
         """Switch once every document is in the new generation; after a roll-back, bring the old one up to date."""

@@ -23,7 +23,7 @@ from pipelines.errors import (
     UnreadableDocument,
 )
 from pipelines.ingest.formats.clean import clean_line
-from pipelines.ingest.publish import apply_due_access, publish_document, remove_document
+from pipelines.ingest.publish import apply_due_access, is_still_held, publish_document, remove_document
 from pipelines.ingest.run import IngestPath
 from pipelines.stores.base import DocumentSource, UploadStore
 from pipelines.stores.generations import Generation
@@ -63,13 +63,19 @@ class Work:
         """Claim one document and bring it to an end; False when none is due. Raises `StoreUnavailable`."""
         # An index that takes nothing now, on the other side of a wire, costs no document one of its attempts.
         self.generations.written()
-        # Whoever changed the readers tells the index at once; this is for when that was cut off.
-        apply_due_access(self.generations.kept, self.registry)
+        self.tell_readers()
         with self.registry.claim() as record:
             if record is None:
                 return False
             self._bring_to_an_end(record)
             return True
+
+    def tell_readers(self) -> None:
+        """Tell the index of readers that have changed; raises `StoreUnavailable`.
+
+        Whoever changed them tells it at once; this is for when that was cut off.
+        """
+        apply_due_access(self.generations.kept, self.registry)
 
     def _bring_to_an_end(self, record: DocumentRecord) -> None:
         try:
@@ -123,10 +129,10 @@ class Work:
             report=partial(self.registry.note_stage, record.id),
         )
         if staged is not None:
-            publish_document(staged, entry, self.registry)
+            publish_document(staged, entry, self.registry, claimed=record)
             return
         with self.registry.locked(record.id) as row:
-            if row is not None and row.record.state != "removing":
+            if row is not None and row.record.state != "removing" and is_still_held(record, row.record):
                 row.confirm(entry.version)
 
     def _take_out(self, record: DocumentRecord) -> None:
@@ -147,7 +153,7 @@ class Work:
 class Workers:
     """Threads of this process that work until they are told to stop, asleep while nothing waits.
 
-    While `resting` says so, they leave what waits to other processes.
+    While `resting` says so, they leave what waits to other processes, and only tell the index of readers that changed.
     """
 
     def __init__(self, work: Work, *, threads: int, resting: Callable[[], bool] = lambda: False) -> None:
@@ -182,7 +188,7 @@ class Workers:
         while not self._stopping:
             pause_s = POLL_S
             try:
-                found = not self._resting() and self._work.next()
+                found = self._rest() if self._resting() else self._work.next()
             except RaglineError as error:
                 log.warning("Ingestion waits: %s", error.message)
                 found, pause_s = False, error.retry_after or POLL_S
@@ -190,6 +196,10 @@ class Workers:
                 with self._woken:
                     if not self._stopping:
                         self._woken.wait(pause_s)
+
+    def _rest(self) -> bool:
+        self._work.tell_readers()
+        return False
 
 
 _GAVE_UP = "Reading it brought the process down again and again; it is left out until `ragline retry`."

@@ -54,7 +54,8 @@ class Generations:
 
     `embedding` and `recipe` are the configured ones. The live generation goes on with the model and recipe it was
     built with, even where the settings now say otherwise (`outdated`); `load` gets such a model by its name. Where the
-    store is shared, what another process begins, switches to or rolls back to is followed within `FOLLOW_S`.
+    store is shared, what another process begins, switches to or rolls back to is followed by readers within `FOLLOW_S`,
+    and by whoever is about to write at once. Only one process at a time may change the generations.
 
     Raises:
         SetupFailed: another process has the folder open, it is damaged, or the live generation's model is gone.
@@ -103,14 +104,42 @@ class Generations:
         live = self.live
         return (live.embedding.name, live.recipe) != self._configured
 
+    @property
+    def pointer(self) -> Pointer:
+        """Which generations there are, also those that only other processes can open; as old as the last look."""
+        return self._pointer
+
+    def look(self) -> None:
+        """Take over what another process has made of the generations; raises `StoreUnavailable`, `SetupFailed`."""
+        if self._store.shared:
+            with self._switching:
+                self._refresh()
+
+    def named(self) -> frozenset[str]:
+        """The ids of all generations that there are now; raises `StoreUnavailable`, `SetupFailed`."""
+        self.look()
+        return self._pointer.ids
+
     def written(self) -> tuple[Generation, ...]:
-        """What ingestion writes to: the live one, then the one being built."""
-        state = self._state
+        """What ingestion writes to, as it is now: the live one, then the one being built.
+
+        Raises:
+            StoreUnavailable: nobody knows now, or this process cannot open one of them.
+        """
+        state = self._as_it_is()
         return tuple(generation for generation in (state.live, state.building) if generation)
 
     def kept(self) -> tuple[Generation, ...]:
-        """All that are open: removals and changes of access go to each, so that no roll-back brings back a reader."""
-        return _kept(self._state)
+        """All that there are now: removals and changes of access go to each, so that no switch brings back a reader.
+
+        One missed here would be searched with its former readers one day. So it must be asked for after the registry
+        was told of the change: a document that is published later is published to its new readers. The previous one
+        is left out where this process cannot open it; whoever goes back to it puts its readers right first.
+
+        Raises:
+            StoreUnavailable: nobody knows now, or this process cannot open the live one or the one being built.
+        """
+        return _kept(self._as_it_is())
 
     def begin(self, embedding: EmbeddingProvider, recipe: str) -> Generation:
         """Start a new, empty generation beside the live one.
@@ -166,7 +195,7 @@ class Generations:
         self._closing.set()
         if self._follower.is_alive():
             self._follower.join()
-        for generation in self.kept():
+        for generation in _kept(self._state):
             generation.index.close()
         self._store.close()
 
@@ -186,11 +215,22 @@ class Generations:
             return self._reopen(pointer), pointer
         return state, _pointer(state)
 
+    def _as_it_is(self) -> _State:
+        """The state as the store says it at this moment, for who writes."""
+        try:
+            self.look()
+        except SetupFailed as error:
+            raise StoreUnavailable(_left_to_others(error.message)) from error
+        with self._switching:
+            state, building = self._state, self._pointer.building
+        if self._store.shared and building and not state.building:
+            raise StoreUnavailable(_left_to_others(f"It cannot open {building.id}, built with {building.embedding}."))
+        return state
+
     def _follow(self) -> None:
         while not self._closing.wait(FOLLOW_S):
             try:
-                with self._switching:
-                    self._refresh()
+                self.look()
             except RaglineError as error:
                 log.warning("The generations of the index could not be looked at: %s", error.message)
 
@@ -199,7 +239,7 @@ class Generations:
         pointer = self._store.read()
         if pointer is None or pointer == self._pointer:
             return
-        known = {generation.id: generation for generation in self.kept()}
+        known = {generation.id: generation for generation in _kept(self._state)}
         self._state, self._pointer = self._reopen(pointer, known), pointer
         log.info("Questions are answered from the index %s now, as another process says", pointer.live.id)
 
@@ -247,6 +287,10 @@ class Generations:
     def _delete_unnamed(self) -> None:
         for generation in self._store.left_over(self._pointer):
             self._store.delete(generation)
+
+
+def _left_to_others(why: str) -> str:
+    return f"This process cannot write to the index as it is now, and leaves that to others. {why}"
 
 
 def _kept(state: _State) -> tuple[Generation, ...]:

@@ -23,6 +23,12 @@ Database = ConnectionPool[Connection[Row]]
 MIGRATION_LOCK = 7_243_391_055
 """An arbitrary number for the advisory lock under which one process migrates while the others wait."""
 CONNECT_TIMEOUT_S = 10
+_FREE_WHAT_IS_GONE = """
+    SELECT set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
+        set_config('tcp_keepalives_count', '3', false), set_config('tcp_user_timeout', '30000', false)
+"""
+"""A machine that is gone without a word has its connections ended by the server within half a minute, and with them
+every lock that it held; PostgreSQL's own answer is two hours."""
 
 
 def open_database(url: str, *, connections: int) -> Database:
@@ -37,8 +43,14 @@ def open_database(url: str, *, connections: int) -> Database:
         timeout=CONNECT_TIMEOUT_S,
         # A connection that the server has closed meanwhile, after a restart of it, is replaced and not handed out.
         check=ConnectionPool.check_connection,
+        configure=_configure,
         open=True,
     )
+
+
+def _configure(connection: Connection[Row]) -> None:
+    # Not among the options of the connection: PgBouncer refuses those.
+    connection.execute(_FREE_WHAT_IS_GONE)
 
 
 def migrate_database(url: str) -> None:

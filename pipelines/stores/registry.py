@@ -1,11 +1,14 @@
 """Every document and where it stands, in Postgres: entries of sources go in, work to be done and records come out.
 
 What is true is written here first and then applied to the index, under the lock of the document's row. Whoever works
-on a document holds an advisory lock that ends with the connection, so a killed worker leaves nothing to clean up.
+on a document, or does what only one may do at a time, holds an advisory lock that ends with the connection, so a
+killed process leaves nothing to clean up.
 """
 
 from __future__ import annotations
 
+import logging
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,13 +20,16 @@ from pipelines.domain import DocumentRecord, DocumentState, Grant
 from pipelines.errors import UnknownDocument
 from pipelines.stores.postgres import Database, Row, translated
 from pipelines.stores.registry_rows import (
+    ALONE,
     CLAIM,
     CONFIRM,
     FINISH,
     LOCK,
     LOCK_ONE,
+    NOT_ALONE,
     PUT,
     QUEUED,
+    TAKE_TURN,
     UNLOCK,
     Finished,
     GrantedBy,
@@ -40,6 +46,12 @@ from pipelines.stores.registry_rows import (
 
 CANDIDATES = 256
 """How many waiting documents one claim looks through: more than workers could hold locks on."""
+ASK_AGAIN_S = 0.2
+"""How often one who waits to be alone asks again. Waiting inside PostgreSQL would hold up its vacuum."""
+THE_INDEX = "the index"
+"""What only one process at a time puts right, builds anew or switches (`Registry.alone`)."""
+
+log = logging.getLogger(__name__)
 
 
 class Registry:
@@ -55,7 +67,9 @@ class Registry:
         with self._connection() as connection, connection.transaction():
             groups = read_groups(connection)
             with connection.cursor() as cursor:
-                cursor.executemany(PUT, [listing_row(listing, groups) for listing in listings])
+                # In one order for everybody: two who lock the same rows in different orders wait for each other.
+                rows = [listing_row(listing, groups) for listing in sorted(listings, key=lambda each: each.id)]
+                cursor.executemany(PUT, rows)
 
     def known(self, source: str, *, only: str | None = None) -> dict[str, Known]:
         """What is known of the documents of a source, or of one by its id; those on their way out are not known."""
@@ -121,6 +135,29 @@ class Registry:
                 {"ids": list(document_ids or ())},
             ).rowcount
 
+    # --- one at a time ---
+
+    @contextmanager
+    def alone(self, what: str, *, wait_s: float | None = None) -> Iterator[bool]:
+        """Be the only one in all processes who is at `what` until the block ends; None waits for as long as it takes.
+
+        False where another one still is after `wait_s`. A process that dies, or whose machine does, is at nothing.
+        """
+        with self._connection() as connection:
+            got = _is_alone(connection, what, wait_s)
+            try:
+                yield got
+            finally:
+                if got and not connection.closed:
+                    connection.execute(NOT_ALONE, [what])
+
+    @contextmanager
+    def turn(self, document_id: str) -> Iterator[None]:
+        """Let nobody else be `locked` on this document until the block ends, whether there is one or not."""
+        with self._connection() as connection, connection.transaction():
+            connection.execute(TAKE_TURN, [document_id])
+            yield
+
     # --- work ---
 
     @contextmanager
@@ -169,9 +206,11 @@ class Registry:
     def locked(self, document_id: str) -> Iterator[LockedDocument | None]:
         """The document as it stands now, which nobody changes until the block ends; None when it is gone.
 
-        What the block writes through it is durable when the block ends without an error, and undone otherwise.
+        What the block writes through it is durable when the block ends without an error, and undone otherwise. Where
+        it is gone it may come in meanwhile, but nobody else is `locked` on it: it is not published.
         """
         with self._connection() as connection, connection.transaction():
+            connection.execute(TAKE_TURN, [document_id])
             row = connection.execute("SELECT * FROM document WHERE id = %s FOR UPDATE", [document_id]).fetchone()
             yield LockedDocument(connection, read_record(row)) if row else None
 
@@ -232,14 +271,18 @@ class Registry:
         with self._connection() as connection:
             return connection.execute(query, [generation]).rowcount
 
-    def requeue(self, document_ids: Sequence[str]) -> None:
-        """Have documents read again that readers do not find as they should; what waits already is left as it is."""
+    def requeue(self, seen: Mapping[str, str]) -> int:
+        """Have documents read again that readers do not find in the revision `seen`, by id; return how many.
+
+        One that is of another revision now was published meanwhile, and what waits already is left as it is.
+        """
         with self._connection() as connection:
-            connection.execute(
+            return connection.execute(
                 f"UPDATE document SET content_hash = '', {QUEUED} "  # noqa: S608  constants only
-                "WHERE id = ANY(%s::uuid[]) AND state IN ('ready', 'failed')",
-                [list(document_ids)],
-            )
+                "FROM unnest(%s::uuid[], %s::text[]) AS seen (id, revision) WHERE document.id = seen.id "
+                "AND document.content_hash = seen.revision AND state IN ('ready', 'failed')",
+                [list(seen), list(seen.values())],
+            ).rowcount
 
     def unfinished(self) -> int:
         """How many documents are not yet in every generation as they should be, the failed ones apart."""
@@ -248,15 +291,21 @@ class Registry:
             row = connection.execute(query).fetchone()
             return row["n"] if row else 0
 
-    def forget_indexed(self, generation: str, document_ids: Iterable[str] | None = None) -> None:
-        """A generation no longer holds these documents, or, with None, is gone as a whole."""
+    def forget_indexed(self, generation: str) -> None:
+        """A generation is gone as a whole."""
+        with self._connection() as connection:
+            connection.execute("DELETE FROM indexed WHERE generation = %s", [generation])
+
+    def forget_lost(self, generation: str, seen: Mapping[str, str]) -> None:
+        """A generation does not hold these documents in the revision that was `seen` noted, unless noted anew since."""
         with self._connection() as connection:
             connection.execute(
-                "DELETE FROM indexed WHERE generation = %s AND (%s::uuid[] IS NULL OR document_id = ANY(%s::uuid[]))",
-                [generation, *[None if document_ids is None else list(document_ids)] * 2],
+                "DELETE FROM indexed USING unnest(%s::uuid[], %s::text[]) AS seen (id, revision) "
+                "WHERE generation = %s AND document_id = seen.id AND content_hash = seen.revision",
+                [list(seen), list(seen.values()), generation],
             )
 
-    def forget_other_generations(self, kept: Sequence[str]) -> None:
+    def forget_other_generations(self, kept: Iterable[str]) -> None:
         """Only these generations are there: an id given anew, after the index was deleted, holds nothing."""
         with self._connection() as connection:
             connection.execute("DELETE FROM indexed WHERE generation <> ALL(%s)", [list(kept)])
@@ -343,6 +392,20 @@ class LockedDocument:
     def delete(self) -> None:
         """Nothing is left of the document."""
         self._connection.execute("DELETE FROM document WHERE id = %s", [self.record.id])
+
+
+def _is_alone(connection: Connection[Row], what: str, wait_s: float | None) -> bool:
+    began, said = time.monotonic(), False
+    while True:
+        row = connection.execute(f"{ALONE} AS got", [what]).fetchone()
+        if row and row["got"]:
+            return True
+        if wait_s is not None and time.monotonic() - began >= wait_s:
+            return False
+        if not said and wait_s is None:
+            log.info("Another process is at %s: this one waits until it is done", what)
+            said = True
+        time.sleep(ASK_AGAIN_S)
 
 
 def _uuid(document_id: str) -> uuid.UUID:

@@ -97,6 +97,11 @@ LOCK_ONE = f"""
 LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
 UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
 
+# Locks of other kinds: on a document that is being changed, until the transaction ends, and on what one is to do alone.
+TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended(%s::uuid::text, 1))"
+ALONE = "SELECT pg_try_advisory_lock(hashtextextended(%s, 2))"
+NOT_ALONE = "SELECT pg_advisory_unlock(hashtextextended(%s, 2))"
+
 # Between the look and the lock another worker may have come to the document's end.
 CLAIM = f"""
     UPDATE document SET

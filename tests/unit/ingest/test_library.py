@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from concurrent.futures import Future
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from pipelines.domain import Grant, group_scope, user_scope
 from pipelines.errors import DocumentHasSource, InvalidRequest, SetupFailed, UnknownDocument
 from pipelines.ingest.library import Library
+from pipelines.stores.base import SourceEntry
 from tests.unit.ingest.ingestion import NOBODY, Ingestion, running
 
 ANNA = Grant(users=("anna",))
@@ -147,3 +151,33 @@ async def test_rules_that_have_changed_hold_for_what_was_uploaded_under_them_fro
     assert ingestion.indexed() == {"a.md": (), "b.md": (user_scope("anna"),)}
     assert ingestion.embedding.embedded == []
     assert len(await ingestion.library.sync()) == 1, "nothing has changed since"
+
+
+async def test_a_look_at_a_source_waits_for_that_of_another_process(ingestion: Ingestion) -> None:
+    ingestion.write("a.md", "Hotels cost 180.")
+    with ingestion.registry.alone(f"the source {ingestion.source.url}"):
+        looking = asyncio.create_task(ingestion.library.sync())
+        await asyncio.sleep(0.3)
+        assert not looking.done()
+    (report,) = await looking
+    assert report.added == 1
+
+
+async def test_a_removal_by_another_process_does_not_take_what_is_just_being_put_in(ingestion: Ingestion) -> None:
+    old = await ingestion.upload("a.md", b"Hotels cost 180.")
+    put = ingestion.uploads.put
+    removing: list[Future[None]] = []
+
+    def begin_removing(origin: str, data: BinaryIO) -> SourceEntry:
+        entry = put(origin, data)
+        removing.append(asyncio.run_coroutine_threadsafe(ingestion.library.remove(old.id), loop))
+        time.sleep(0.3)
+        return entry
+
+    loop = asyncio.get_running_loop()
+    ingestion.uploads.put = begin_removing  # type: ignore[method-assign]
+    await ingestion.library.add(BytesIO(b"Hotels cost 250."), origin="upload://a.md")
+    await asyncio.wrap_future(removing[0])
+    ingestion.work_off()
+    assert ingestion.found("hotels") in ([], ["Hotels cost 250."])
+    assert ingestion.registry.counts() in ({}, {"ready": 1}), "one came after the other, whichever it was"

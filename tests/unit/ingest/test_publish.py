@@ -105,3 +105,13 @@ def test_only_what_is_on_its_way_out_is_removed(ingestion: Ingestion) -> None:
     ingestion.bring_in(a="Hotels cost 180.")
     remove_document(ingestion.id("a.md"), ingestion.generations.kept(), ingestion.registry, ingestion.uploads)
     assert ingestion.found("hotels") == ["Hotels cost 180."]
+
+
+def test_a_worker_that_has_lost_its_hold_does_not_put_an_older_revision_over_a_newer_one(ingestion: Ingestion) -> None:
+    older, entry = staged(ingestion, "Hotels cost 180.")
+    with ingestion.registry.claim() as claimed:
+        pass
+    ingestion.bring_in(a="Hotels cost 250.")
+    publish_document(older, entry, ingestion.registry, claimed=claimed)
+    assert ingestion.found("hotels") == ["Hotels cost 250."]
+    assert ingestion.record("a.md").version != entry.version

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import uuid
 from collections.abc import Callable
 
-from pipelines.domain import EVERYONE, Chunk, Document, IndexedDocument
-from pipelines.ingest.reconcile import Reconciled, reconcile
+import pytest
+
+from pipelines.domain import EVERYONE, Chunk, Document, Grant, IndexedDocument
+from pipelines.ingest.reconcile import Reconciled, put_readers_right, reconcile
 from pipelines.stores.generations import Generation
+from pipelines.stores.registry import THE_INDEX
 from tests.fakes.word_embedding import WordEmbedding
-from tests.unit.ingest.ingestion import Ingestion
+from tests.unit.ingest.ingestion import Ingestion, once
 
 NOTHING = Reconciled(0, 0, 0)
 
@@ -110,3 +114,89 @@ def test_a_failed_document_that_was_never_found_stays_failed(ingestion: Ingestio
     ingestion.bring_in(a=" ")
     assert put_right(ingestion) == NOTHING
     assert ingestion.record("a.md").state == "failed"
+
+
+# --- beside other processes that are at work ---
+
+
+@pytest.fixture
+def meanwhile(ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Has others do something between the look at the registry and the look at the index."""
+
+    def have(action: Callable[[], object]) -> None:
+        index, act = ingestion.generations.live.index, once(action)
+        look = index.documents
+
+        def documents() -> list[IndexedDocument]:
+            act()
+            return look()
+
+        monkeypatch.setattr(index, "documents", documents)
+
+    return have
+
+
+def test_what_is_published_meanwhile_is_neither_taken_out_nor_read_again(
+    ingestion: Ingestion, meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    ingestion.bring_in(a="Hotels cost 180.")
+    meanwhile(lambda: ingestion.bring_in(a="Hotels cost 250.", b="Trains are first class."))
+    assert put_right(ingestion) == NOTHING
+    assert ingestion.registry.counts() == {"ready": 2}
+    assert ingestion.registry.indexed("g1") == {
+        ingestion.id(name): ingestion.record(name).content_hash for name in ("a.md", "b.md")
+    }
+    assert ingestion.found("hotels")[0] == "Hotels cost 250."
+
+
+def test_what_is_closed_meanwhile_stays_closed(
+    ingestion: Ingestion, meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    ingestion.bring_in(a="Hotels cost 180.")
+
+    def close() -> None:
+        ingestion.registry.set_grant(ingestion.id("a.md"), Grant(), "person")
+        ingestion.work.tell_readers()
+
+    meanwhile(close)
+    put_right(ingestion)
+    assert ingestion.indexed() == {"a.md": ()}
+
+
+def test_what_is_taken_out_meanwhile_is_not_read_again(
+    ingestion: Ingestion, meanwhile: Callable[[Callable[[], object]], None]
+) -> None:
+    ingestion.bring_in(a="Hotels cost 180.", b="Trains are first class.")
+
+    def take_out() -> None:
+        ingestion.remove("a.md")
+        ingestion.sync()
+        ingestion.work_off()
+
+    meanwhile(take_out)
+    assert put_right(ingestion) == NOTHING
+    assert ingestion.registry.counts() == {"ready": 1}
+
+
+def test_one_process_at_a_time_puts_the_index_right(ingestion: Ingestion) -> None:
+    ingestion.bring_in(a="Hotels cost 180.")
+    put_stranger(ingestion.generations.live)
+    done: list[Reconciled] = []
+    other = threading.Thread(target=lambda: done.append(put_right(ingestion)))
+    with ingestion.registry.alone(THE_INDEX):
+        other.start()
+        other.join(0.5)
+        assert done == []
+    other.join()
+    assert done == [Reconciled(0, 1, 0)]
+
+
+def test_a_generation_that_missed_what_was_said_of_readers_is_put_right(
+    ingestion: Ingestion, sql: Callable[[str], None]
+) -> None:
+    ingestion.bring_in(a="Hotels cost 180.", b="Trains are first class.")
+    put_stranger(ingestion.generations.live)
+    sql("UPDATE document SET access = '{user:anna}' WHERE origin LIKE '%a.md'")
+    put_readers_right(ingestion.generations.live, ingestion.generations.kept, ingestion.registry)
+    assert ingestion.indexed() == {"a.md": ("user:anna",), "b.md": (EVERYONE,)}
+    assert ingestion.registry.counts() == {"ready": 2}

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from pipelines.domain import Grant
-from pipelines.errors import InvalidRequest, SourceUnavailable
+from pipelines.errors import InvalidRequest, SourceUnavailable, StoreUnavailable
 from pipelines.ingest import reindex as reindex_module
+from pipelines.ingest.publish import apply_due_access
 from pipelines.ingest.reindex import Reindex
+from pipelines.stores.registry import THE_INDEX
 from tests.unit.ingest.ingestion import CountingEmbedding, Ingestion, running
 from tests.unit.ingest.test_work import wait_until
 
@@ -231,3 +233,42 @@ def test_the_watch_outlives_an_index_that_cannot_be_switched(
         ingestion.reindex.begin()
         assert tried.wait(10)
     wait_until(lambda: live(ingestion) == "new")
+
+
+def test_of_two_processes_one_changes_the_index(
+    ingestion: Ingestion, new: CountingEmbedding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reindex_module, "WAIT_S", 0.3)
+    with ingestion.registry.alone(THE_INDEX):
+        for change in (ingestion.reindex.begin, ingestion.reindex.abandon, ingestion.reindex.roll_back):
+            with pytest.raises(StoreUnavailable, match="by another process just now"):
+                change()
+    assert ingestion.reindex.begin().building == "g2"
+
+
+def test_whoever_was_not_told_of_a_switch_brings_up_to_date_what_it_finds_live(
+    ingestion: Ingestion, new: CountingEmbedding, watched: None
+) -> None:
+    ingestion.reindex.begin()
+    wait_until(lambda: live(ingestion) == "new")
+    ingestion.write("a.md", "Hotels cost 250.")
+    ingestion.sync()
+    ingestion.workers.wake()
+    wait_until(lambda: ingestion.registry.unfinished() == 0)
+    # As by a process that was killed right behind it.
+    ingestion.generations.roll_back()
+    wait_until(lambda: ingestion.found("hotels")[0] == "Hotels cost 250.")
+    assert live(ingestion) == "words"
+
+
+def test_what_the_earlier_index_was_not_told_of_readers_it_is_told_before_it_is_searched(
+    ingestion: Ingestion, new: CountingEmbedding
+) -> None:
+    ingestion.reindex.begin()
+    ingestion.work_off()
+    ingestion.generations.switch()
+    ingestion.registry.set_grant(ingestion.id("a.md"), Grant(), "person")
+    # As a process tells it that cannot open the earlier one.
+    apply_due_access(ingestion.generations.written, ingestion.registry)
+    ingestion.reindex.roll_back()
+    assert ingestion.indexed() == {"a.md": (), "b.md": ("everyone",)}

@@ -385,3 +385,13 @@ def test_the_stages_are_told_as_they_begin(ingestion: Ingestion, monkeypatch: py
     monkeypatch.setattr(Registry, "note_stage", noted)
     ingestion.bring_in(a="Hotels cost 180.")
     assert told == ["fetch", "parse", "embed"]
+
+
+def test_workers_that_rest_still_tell_the_index_of_its_readers(ingestion: Ingestion) -> None:
+    ingestion.bring_in(a="Hotels cost 180.")
+    ingestion.write("b.md", "Trains are first class.")
+    ingestion.sync()
+    ingestion.registry.set_grant(ingestion.id("a.md"), Grant(), "person")
+    with running(Workers(ingestion.work, threads=1, resting=lambda: True)):
+        wait_until(lambda: ingestion.indexed() == {"a.md": ()})
+    assert ingestion.record("b.md").state == "queued"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from pydantic import SecretStr
 from qdrant_client import QdrantClient, models
+from starlette.responses import Response
 
 from pipelines.bootstrap_documents import open_generations
 from pipelines.errors import SetupFailed, StoreUnavailable
@@ -188,3 +189,38 @@ def test_without_the_client_of_qdrant_its_setting_is_refused_with_what_to_do(
     monkeypatch.setitem(sys.modules, "qdrant_client", None)
     with pytest.raises(SetupFailed, match=r"install ragline\[qdrant\]"):
         open_generations(settings_of(server), OLD)
+
+
+def test_whoever_writes_knows_at_once_what_another_process_is_building(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FOLLOW_S", 60)
+    one, two = start(), start()
+    one.begin(NEW, "cut 2")
+    assert [[each.id for each in generations] for generations in (two.written(), two.kept())] == [["g1", "g2"]] * 2
+    one.switch()
+    assert [[each.id for each in generations] for generations in (two.written(), two.kept())] == [["g2"], ["g2", "g1"]]
+    assert two.named() == {"g1", "g2"}
+
+
+def test_a_process_that_cannot_open_what_is_being_built_writes_nothing(start: Start) -> None:
+    one, two = start(), start()
+    put(one.live, "hotel")
+    one.begin(WordEmbedding("gone"), "cut 2")
+    for look in (two.written, two.kept):
+        with pytest.raises(StoreUnavailable, match=r"leaves that to others\. It cannot open g2"):
+            look()
+    one.switch()
+    with pytest.raises(StoreUnavailable, match="leaves that to others"):
+        two.kept()
+    assert found(two.live) == ["hotel"], "its readers go on"
+
+
+def test_what_is_kept_is_not_guessed_while_the_server_does_not_answer(server: QdrantServer, start: Start) -> None:
+    one = start()
+    server.intercept = lambda _method, path: Response(status_code=503) if path.endswith("/points") else None
+    try:
+        with pytest.raises(StoreUnavailable, match="503"):
+            one.kept()
+    finally:
+        server.intercept = None
