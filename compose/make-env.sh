@@ -89,7 +89,7 @@ write_whole() {
 	trap 'exit 1' HUP INT TERM
 	if ! (content >"$new" && take_its_place) 2>/dev/null; then
 		if [ -w . ]; then fail "$PWD/.env could not be written whole: is the disk full? It is as it was."; fi
-		fail "$PWD cannot be written by this user: run it as the user who owns the folder."
+		fail "$PWD cannot be written: it is read-only, or belongs to another user."
 	fi
 }
 

@@ -167,9 +167,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(checkout: Path, make_en
     done = make_env("--native", before=_as_nobody)
 
     assert done.returncode == 1
-    assert done.stderr == (
-        f"make env: {checkout} cannot be written by this user: run it as the user who owns the folder.\n"
-    )
+    assert done.stderr == (f"make env: {checkout} cannot be written: it is read-only, or belongs to another user.\n")
 
 
 def test_a_whole_env_needs_no_folder_that_can_be_written(checkout: Path, make_env: Run) -> None:
