@@ -17,11 +17,20 @@ ENV := $(STATE_DIR)/env/pipelines
 RAGLINE := $(ENV)/bin/ragline
 INSTALL := $(UV) pip install --quiet --python $(ENV)/bin/python --no-deps
 
+IMAGE ?= ragline/pipelines:$(VERSION)
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' pipelines/__init__.py)
+COMMA := ,
+# pip's and uv's own variables name the files that tell of a company's index; a build is given them as secrets
+IMAGE_OPTIONS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git describe --always --abbrev=40 --dirty --exclude '*' 2>/dev/null) \
+	$(if $(PLATFORMS),--platform $(PLATFORMS)) $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) \
+	$(if $(PIP_CONFIG_FILE),--secret id=pip$(COMMA)src=$(PIP_CONFIG_FILE)) \
+	$(if $(UV_CONFIG_FILE),--secret id=uv$(COMMA)src=$(UV_CONFIG_FILE)) $(BUILD_OPTIONS)
+
 # `down` and the like must not install a stack only to say that none runs.
 IF_INSTALLED = @test -x $(RAGLINE) || { echo "Nothing is installed here yet, so nothing is running."; exit 0; };
 
 .DEFAULT_GOAL := help
-.PHONY: help env up down status logs demo test test-compose lint fix bench bench-ingest bench-retrieval bench-router lock clean python
+.PHONY: help env up down status logs demo test test-compose image lint fix bench bench-ingest bench-retrieval bench-router lock clean python
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-15s %s\n", $$1, $$2 }'
@@ -52,6 +61,11 @@ test: lint ## every check and every test, on the real parts
 
 test-compose: $(ENV)/.dev ## the real docker-compose.yml in containers; with the vendors' images: make test-compose IMAGES=real
 	@$(ENV)/bin/python -m pytest tests/compose --images $(or $(IMAGES),stand-in)
+
+image: ## build the image of pipelines; for both platforms: make image PLATFORMS=linux/amd64,linux/arm64 PUSH=1 IMAGE=...
+	$(if $(findstring $(COMMA),$(PLATFORMS)),$(if $(PUSH),,@echo "An image for several platforms goes into a registry: add PUSH=1 and IMAGE=<registry>/<name>:<tag>."; exit 1))
+	@docker buildx version >/dev/null 2>&1 || { echo "Images are built by Docker with its buildx plugin: install both."; exit 1; }
+	@docker buildx build --file pipelines/Dockerfile --tag $(IMAGE) $(if $(PUSH),--push,--load) $(IMAGE_OPTIONS) .
 
 lint: $(ENV)/.dev ## style, format and types
 	@$(ENV)/bin/ruff check --quiet .
