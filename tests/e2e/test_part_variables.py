@@ -1,4 +1,4 @@
-"""Every variable the native run sets is one that the installed version reads: an unknown one would do nothing."""
+"""Every variable that is set, natively or in containers, is one that the version reads: another would do nothing."""
 
 from __future__ import annotations
 
@@ -11,14 +11,23 @@ from pipelines.native import n8n, open_webui
 from pipelines.native.layout import Layout
 from pipelines.native.part_variables import part_variables
 from pipelines.native.postgres import server_url
+from pipelines.settings import StackSettings
+from tests.deploy.compose_files import service_environment
 from tests.stack import Stack
 
 OF_NODE = {"PATH", "NODE_OPTIONS"}
+OF_THE_SYSTEM = {"HOME"}
 
 
 def words_in(files: Iterable[Path]) -> set[str]:
     """Every word in capitals in these files."""
     return {word for file in files for word in re.findall(r"[A-Z][A-Z0-9_]{2,}", file.read_text(encoding="utf-8"))}
+
+
+def told_in_containers(service: str, stack: Stack) -> set[str]:
+    """The names of what docker-compose.yml tells a service."""
+    settings = {name.upper(): str(getattr(stack.settings, name)) for name in StackSettings.model_fields}
+    return set(service_environment(service, {**settings, "OBJECT_STORE_SECRET_KEY": "secret"}))
 
 
 def test_n8n_reads_every_variable_it_is_given(empty_stack: Stack) -> None:
@@ -31,8 +40,9 @@ def test_n8n_reads_every_variable_it_is_given(empty_stack: Stack) -> None:
     )
 
     given = n8n.environment(empty_stack.settings, layout, server_url(empty_stack.settings))
+    in_containers = {name.removesuffix("_FILE") for name in told_in_containers("n8n", empty_stack)}
 
-    assert set(given) - read - OF_NODE == set()
+    assert {*given, *in_containers} - read - OF_NODE == set()
 
 
 def test_open_webui_reads_every_variable_it_is_given(empty_stack: Stack) -> None:
@@ -42,7 +52,7 @@ def test_open_webui_reads_every_variable_it_is_given(empty_stack: Stack) -> None
 
     given = open_webui.environment(empty_stack.settings, layout, server_url(empty_stack.settings))
 
-    assert set(given) - read == set()
+    assert {*given, *told_in_containers("open-webui", empty_stack)} - read - OF_THE_SYSTEM == set()
 
 
 def test_n8n_knows_every_node_and_module_that_is_switched_off(empty_stack: Stack) -> None:
