@@ -29,6 +29,7 @@ from pipelines.provision.open_webui import OpenWebUI
 from tests.compose import containers
 from tests.compose.containers import Container, Usage
 from tests.compose.docker import CHECKOUT, docker, run
+from tests.compose.pipelines_image import build_pipelines_image
 from tests.compose.stand_ins import MOUNTS, ensure_stand_ins
 from tests.stack import FAST, HANDBOOK, MODEL
 
@@ -36,6 +37,8 @@ Images = Literal["stand-in", "real"]
 
 ONE_SHOTS = ("check-settings", "prepare", "provision", "ollama-pull")
 """What ends with 0 and stays ended."""
+
+PIPELINES_IMAGE = "ragline-test/pipelines:checkout"
 
 PATIENCE_S = 300.0
 """How long a part may take on a machine that others load; what a person may expect is in the tests."""
@@ -207,7 +210,7 @@ def deployed(
             project,
             folder,
             (CHECKOUT / "docker-compose.yml", *_overlays(overlays, images)),
-            {**_place(folder), **(ensure_stand_ins() if images == "stand-in" else {}), **variables},
+            {**_place(folder), **_images(images), **variables},
             ("docker", "compose") if compose_program is None else (str(compose_program),),
         )
         _write_env(folder)
@@ -227,15 +230,15 @@ def _overlays(names: Sequence[str], images: Images) -> Iterator[Path]:
 
 
 def _place(folder: Path) -> dict[str, str]:
-    """Where this project is, and which of the model server's models answers."""
     open_webui, n8n = _free_ports(2)
-    return {
-        "OPEN_WEBUI_PORT": str(open_webui),
-        "N8N_PORT": str(n8n),
-        "DOCUMENTS_DIR": str(folder / "documents"),
-        "OLLAMA_MODEL": FAST,
-        "LLM_PROVIDER": "ollama",
-    }
+    return {"OPEN_WEBUI_PORT": str(open_webui), "N8N_PORT": str(n8n), "DOCUMENTS_DIR": str(folder / "documents")}
+
+
+def _images(images: Images) -> dict[str, str]:
+    """Which images are run, and the smallest model that there is; pipelines is this checkout's in any case."""
+    build_pipelines_image(PIPELINES_IMAGE, on_stand_in=images == "stand-in")
+    chosen = {"OLLAMA_MODEL": FAST, **ensure_stand_ins()} if images == "stand-in" else {"OLLAMA_MODEL": "llama3.2:1b"}
+    return {"PIPELINES_IMAGE": PIPELINES_IMAGE, **chosen}
 
 
 def _write_env(folder: Path) -> None:
