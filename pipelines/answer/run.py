@@ -56,7 +56,8 @@ class AnswerPath:
                 async for event in _until(events, request.started + self.deadline_s):
                     if isinstance(event, WorkflowText) and not progress.writing:
                         call = await self.calls.get(request.request_id)
-                        if call is None:
+                        # Another replica's call that cannot be looked up is charged there, and must not be here too.
+                        if call is None and self.calls.complete:
                             await self._begun_elsewhere(progress, request.request_id)
                         for status in progress.begin(call):
                             yield status

@@ -24,6 +24,11 @@ class Cache(ABC):
     async def put(self, key: str, value: bytes, *, ttl_s: float) -> None:
         """Keep `value` for at most `ttl_s` seconds, in place of what was there; it may be forgotten earlier."""
 
+    @property
+    def answers(self) -> bool:
+        """Whether there is nothing where `get` just said so, as far as is known; False while nobody can say."""
+        return True
+
     async def check(self) -> None:
         """Return when the cache answers; raises `StoreUnavailable` with what to do."""
         return
@@ -83,6 +88,10 @@ class LayeredCache(Cache):
     async def put(self, key: str, value: bytes, *, ttl_s: float) -> None:
         await self._near.put(key, value, ttl_s=ttl_s)
         await self._far.put(key, value, ttl_s=ttl_s)
+
+    @property
+    def answers(self) -> bool:
+        return self._near.answers and self._far.answers
 
     async def check(self) -> None:
         await self._near.check()

@@ -37,7 +37,7 @@ class ServerGenerations(GenerationStore):
         self._client = connect(url, api_key)
         self._prefix = prefix
         require_version(self._client)
-        self._points = Points(self._client, f"{prefix}-generations")
+        self._points = Points(self._client, f"{prefix}-generations", ordered=True)
         self._points.create({}, {}, {"version": models.PayloadSchemaType.KEYWORD})
 
     def read(self) -> Pointer | None:

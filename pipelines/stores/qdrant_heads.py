@@ -15,7 +15,7 @@ from typing import Any, Literal
 from qdrant_client import QdrantClient, models
 
 from pipelines.domain import IndexedDocument
-from pipelines.errors import SetupFailed
+from pipelines.errors import SetupFailed, StoreUnavailable
 from pipelines.providers.base import EmbeddingProvider
 from pipelines.stores.payload import read_indexed_document
 from pipelines.stores.qdrant_filters import is_equal, is_since, only
@@ -74,7 +74,7 @@ class Heads:
     """The heads and changes of one index, in a collection of their own."""
 
     def __init__(self, client: QdrantClient, collection: str) -> None:
-        self._points = Points(client, collection)
+        self._points = Points(client, collection, ordered=True)
 
     def create(self, embedding: EmbeddingProvider) -> None:
         """Make the collection unless it is there. Raises `SetupFailed` when the index is one of another model."""
@@ -83,8 +83,10 @@ class Heads:
         # Whoever is first says it; the others compare.
         point = models.PointStruct(id=_BUILT_WITH, vector={}, payload={"kind": "built with", **wanted})
         self._points.upsert([point], mode=models.UpdateMode.INSERT_ONLY)
-        (record,) = self._points.read([_BUILT_WITH])
-        built_with = record.payload or {}
+        records = self._points.read([_BUILT_WITH])
+        if not records:
+            raise StoreUnavailable(f"Qdrant has lost what was just written to {self._points.collection}: try again.")
+        built_with = records[0].payload or {}
         if any(built_with.get(name) != value for name, value in wanted.items()):
             raise SetupFailed(
                 f"The index {self._points.collection} was built with {built_with.get('embedding')} of "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from json import JSONDecodeError
@@ -19,6 +20,8 @@ CALL_S = 30
 """For the longest calls: those that change all chunks of a book at once."""
 READ_S = 10
 """For a call that a reader waits for."""
+LEARN_S = 10.0
+"""How long a node of a cluster may take to learn of a collection that was made through another one."""
 PAGE = 1000
 """Points in one step of a scroll."""
 OLDEST = (1, 19)
@@ -59,11 +62,17 @@ def require_version(client: QdrantClient) -> None:
 
 
 class Points:
-    """One collection."""
+    """One collection. How many shards and replicas it has is the server's to say, by its own defaults.
 
-    def __init__(self, client: QdrantClient, collection: str) -> None:
+    Every write is waited for on all replicas that are up. Where it is `ordered`, all of them get those that processes
+    make at once in the same order, so that a condition of a write means the same on each.
+    """
+
+    def __init__(self, client: QdrantClient, collection: str, *, ordered: bool = False) -> None:
         self._client = client
         self.collection = collection
+        # Through whichever replica leads now: a permanent leader that is down would stop all writes.
+        self._ordering = models.WriteOrdering.MEDIUM if ordered else None
 
     def create(
         self, vectors: dict[str, models.VectorParams], sparse: dict[str, models.SparseVectorParams], fields: Schema
@@ -74,12 +83,25 @@ class Points:
                 try:
                     self._client.create_collection(self.collection, vectors, sparse_vectors_config=sparse)
                 except UnexpectedResponse as error:
-                    if error.status_code != httpx.codes.CONFLICT:
+                    # Another process was first, whatever status a cluster has for that.
+                    if error.status_code != httpx.codes.CONFLICT and not self._client.collection_exists(
+                        self.collection
+                    ):
                         raise
-            there = self._client.get_collection(self.collection).payload_schema
+            there = self._learned().payload_schema
             for field, kind in fields.items():
                 if field not in there:
                     self._client.create_payload_index(self.collection, field, kind)
+
+    def _learned(self) -> models.CollectionInfo:
+        deadline = time.monotonic() + LEARN_S
+        while True:
+            try:
+                return self._client.get_collection(self.collection)
+            except UnexpectedResponse as error:
+                if error.status_code != httpx.codes.NOT_FOUND or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
 
     def size_of(self, vector: str) -> int | None:
         """How many dimensions the vectors of that name have; None when there are none of that name."""
@@ -97,19 +119,21 @@ class Points:
     ) -> None:
         """Write points. Of those that are there, `only` these are replaced."""
         with translated():
-            done = self._client.upsert(self.collection, points, update_filter=only, update_mode=mode)
+            done = self._client.upsert(
+                self.collection, points, update_filter=only, update_mode=mode, ordering=self._ordering
+            )
         _require_done(done)
 
     def set_payload(self, payload: dict[str, Any], these: models.Filter) -> None:
         """Write these fields of the payload of all such points; readers may see some of them before others."""
         with translated():
-            done = self._client.set_payload(self.collection, payload, points=these)
+            done = self._client.set_payload(self.collection, payload, points=these, ordering=self._ordering)
         _require_done(done)
 
     def delete(self, these: models.Filter) -> None:
         """Delete all such points; readers may miss some of them before others."""
         with translated():
-            done = self._client.delete(self.collection, models.FilterSelector(filter=these))
+            done = self._client.delete(self.collection, models.FilterSelector(filter=these), ordering=self._ordering)
         _require_done(done)
 
     def count(self, these: models.Filter) -> int:

@@ -74,6 +74,10 @@ class ValkeyCache(Cache):
         async with self._forgiving():
             await self._redis.set(self._prefix + key, value, px=max(1, int(ttl_s * 1000)))
 
+    @property
+    def answers(self) -> bool:
+        return time.monotonic() >= self._resumes
+
     async def check(self) -> None:
         try:
             async with asyncio.timeout(WHOLE_S):

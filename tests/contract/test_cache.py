@@ -125,12 +125,15 @@ async def test_a_server_that_is_gone_is_a_miss_and_left_alone_for_a_while(caplog
         cache = ValkeyCache(server.url)
         await cache.put("a", b"one", ttl_s=LONG_S)
         assert await cache.get("a") == b"one"
+        assert (await cache.get("b"), cache.answers) == (None, True)
         server.process.kill()
         server.process.wait()
         with caplog.at_level(logging.WARNING):
             for _ in range(50):
                 await cache.put("a", b"two", ttl_s=LONG_S)
                 assert await cache.get("a") is None
+        assert not cache.answers, "what is not found may be there"
+        assert not LayeredCache(MemoryCache(10**6), cache).answers
         assert len(caplog.records) == 1
         assert "127.0.0.1" in caplog.text
         with pytest.raises(StoreUnavailable, match="CACHE_URL"):

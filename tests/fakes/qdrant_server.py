@@ -61,6 +61,12 @@ class QdrantServer:
         ]
         return Starlette(routes=routes)
 
+    def body_of(self, name: str) -> Json:
+        """What a collection was made with."""
+        collection = self._collections.get(name)
+        assert collection is not None
+        return collection.body
+
     def close(self) -> None:
         self._collections.close()
 

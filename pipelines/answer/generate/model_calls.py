@@ -90,6 +90,11 @@ class ModelCalls(ABC):
     async def get(self, request_id: str) -> ModelCall | None:
         """The last call kept under this request id, if it is recent."""
 
+    @property
+    def complete(self) -> bool:
+        """Whether a call that `get` has just not found was not made; False while other processes' are not known."""
+        return True
+
 
 class InProcessModelCalls(ModelCalls):
     """The record of one process: the newest `max_calls`, none older than `max_age_s`."""

@@ -32,6 +32,10 @@ class SharedModelCalls(ModelCalls):
         told = await self._cache.get(_key(request_id))
         return (_read(told) if told else None) or here
 
+    @property
+    def complete(self) -> bool:
+        return self._cache.answers
+
 
 class _Record(BaseModel):
     request_id: str

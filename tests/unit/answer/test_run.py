@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from pipelines.answer.answer_request import AnswerRequest
 from pipelines.answer.generate.model_calls import InProcessModelCalls, ModelCall
+from pipelines.answer.generate.shared_model_calls import SharedModelCalls
 from pipelines.answer.generate.spending import Spending, Spent
 from pipelines.answer.retrievals import Basis, Retrievals, Retrieved
 from pipelines.answer.run import AnswerPath
@@ -21,6 +23,8 @@ from pipelines.cost import Price, PriceList
 from pipelines.domain import AnswerEvent, DoneEvent, Question, TokenEvent, Usage, User
 from pipelines.errors import ModelUnavailable, WorkflowFailed
 from pipelines.stores.cache import MemoryCache
+from pipelines.stores.valkey import ValkeyCache
+from tests.contract.redis_server import running_redis
 from tests.fakes.n8n import Handler, N8n, answer, chunk, stream
 
 NOVA = "bedrock/nova"
@@ -119,6 +123,19 @@ async def test_what_nobody_counted_is_estimated_from_the_prompt_and_the_answer_a
     assert done.cost_usd == pytest.approx(0.00104)
     assert done.timings.ttft_ms is not None
     assert bench.spending.spent == [Spent("u1", NOVA, Usage(1000, 4, estimated=True), done.cost_usd)]
+
+
+async def test_what_another_replica_may_have_counted_is_not_counted_here_while_nobody_can_say(serve: Serve) -> None:
+    with running_redis() as server:
+        cache = ValkeyCache(server.url)
+        async with serve(by_n8ns_own_node) as bench:
+            path = replace(bench.path, calls=SharedModelCalls(cache))
+            server.process.kill()
+            server.process.wait()
+            done = [event async for event in path.answer(request_of())][-1]
+        await cache.close()
+    assert isinstance(done, DoneEvent)
+    assert (done.usage, bench.spending.spent) == (None, [])
 
 
 async def test_where_the_prompt_was_not_noted_it_is_charged_for_question_and_passages_at_least(serve: Serve) -> None:

@@ -308,3 +308,69 @@ def test_a_revision_is_not_mixed_with_points_that_a_killed_process_has_opened(
     best = reader.search(replace(a_request("hotel 0 r2"), limit=3))
     assert [passage.document.content_hash for passage in best] == ["r1"] * 3
     assert {chunk.text for chunk in reader.read([Place(a_document().id, 1)], [EVERYONE])} == {"hotel 1 r1"}
+
+
+# --- a server of several nodes ---
+
+
+def test_how_many_shards_and_replicas_there_are_is_the_servers_to_say(
+    server: QdrantServer, another: Another, collection: str
+) -> None:
+    another()
+    for name in (collection, f"{collection}-documents"):
+        body = server.body_of(name)
+        for said in ("shard_number", "replication_factor", "write_consistency_factor"):
+            assert body.get(said) is None
+
+
+def test_heads_are_written_in_one_order_on_all_replicas(
+    client: QdrantClient, another: Another, collection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orderings: list[tuple[str, object]] = []
+    for name in ("upsert", "delete", "set_payload"):
+        call = getattr(client, name)
+
+        def noting(collection: str, *args: object, call: Callable[..., object] = call, **kwargs: object) -> object:
+            orderings.append((collection, kwargs["ordering"]))
+            return call(collection, *args, **kwargs)
+
+        monkeypatch.setattr(client, name, noting)
+    index = another()
+    put(index, a_document(), "hotel")
+    index.set_access(a_document().id, ["user:a"])
+    index.remove(a_document().id)
+    assert {ordering for name, ordering in orderings if name.endswith("-documents")} == {models.WriteOrdering.MEDIUM}
+    assert {ordering for name, ordering in orderings if name == collection} == {None}
+
+
+def test_a_node_that_has_not_heard_of_a_new_collection_yet_is_waited_for(
+    server: QdrantServer, another: Another, collection: str
+) -> None:
+    deaf = [5]
+
+    def hears_later(method: str, path: str) -> Response | None:
+        if method == "GET" and path == f"/collections/{collection}" and deaf[0]:
+            deaf[0] -= 1
+            return Response(status_code=404)
+        return None
+
+    server.intercept = hears_later
+    put(another(), a_document(), "hotel")
+    assert deaf == [0]
+
+
+def test_a_collection_that_another_process_makes_first_is_taken_whatever_the_server_says_of_it(
+    server: QdrantServer, another: Another, collection: str
+) -> None:
+    first = another()
+    put(first, a_document(), "hotel")
+
+    def not_seen_yet(method: str, path: str) -> Response | None:
+        if path == f"/collections/{collection}/exists" and asked.pop(0):
+            return Response(b'{"result": {"exists": false}, "status": "ok", "time": 0}')
+        return Response(status_code=400) if (method, path) == ("PUT", f"/collections/{collection}") else None
+
+    asked = [True, False]
+    server.intercept = not_seen_yet
+    assert len(found(another())) == 1
+    assert asked == []
