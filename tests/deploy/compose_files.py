@@ -60,15 +60,18 @@ def interpolated(text: str, dotenv: Mapping[str, str]) -> str:
 
 
 def defaults_of(name: str) -> set[str]:
-    """Every default that the compose files give a variable; nothing where it has none there."""
-    return {default for text in _texts() for default in re.findall(r"(?<!\$)\$\{" + name + r":-([^${}]*)\}", text)}
+    """The defaults of a variable in docker-compose.yml, else in the overlays; nothing where it has none."""
+    default = re.compile(r"(?<!\$)\$\{" + name + r":-([^${}]*)\}")
+    return set(default.findall(_text(COMPOSE))) or {
+        found for file in OVERLAYS for found in default.findall(_text(file))
+    }
 
 
 def names_asked_for() -> set[str]:
     """Every variable that the compose files take from `.env`, by `${NAME}`."""
-    return {name for text in _texts() for name in re.findall(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)", text)}
+    name = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)")
+    return {found for file in (COMPOSE, *OVERLAYS) for found in name.findall(_text(file))}
 
 
-def _texts() -> list[str]:
-    files = (COMPOSE, *OVERLAYS)
-    return [re.sub(r"(?m)(^|\s)#.*$", "", file.read_text(encoding="utf-8")) for file in files]
+def _text(file: Path) -> str:
+    return re.sub(r"(?m)(^|\s)#.*$", "", file.read_text(encoding="utf-8"))
