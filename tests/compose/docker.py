@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
+import tempfile
+from fcntl import LOCK_EX, flock
 from functools import cache
 from pathlib import Path
+from tempfile import gettempdir
 
 from pipelines.errors import SetupFailed
 from pipelines.settings import inherited_environment
@@ -20,7 +24,13 @@ NEWEST_COMPOSE = INSTALLED.parent / "docker/newest/docker-compose"
 _OWN_CONFIG = INSTALLED.parent / "docker/config"
 
 
-def run(*command: str, variables: dict[str, str] | None = None, timeout_s: float = 600, both: bool = False) -> str:
+def run(
+    *command: str,
+    variables: dict[str, str] | None = None,
+    stdin: str = "",
+    timeout_s: float = 600,
+    both: bool = False,
+) -> str:
     """Run a program and return what it printed, `both` its outputs.
 
     Raises:
@@ -29,7 +39,7 @@ def run(*command: str, variables: dict[str, str] | None = None, timeout_s: float
     done = subprocess.run(
         command,
         env=environment() | (variables or {}),
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT if both else subprocess.PIPE,
         text=True,
@@ -42,9 +52,29 @@ def run(*command: str, variables: dict[str, str] | None = None, timeout_s: float
     return done.stdout
 
 
-def docker(*arguments: str, timeout_s: float = 600, both: bool = False) -> str:
+def docker(*arguments: str, stdin: str = "", timeout_s: float = 600, both: bool = False) -> str:
     """Run `docker` and return what it printed, `both` its outputs; raises SetupFailed."""
-    return run("docker", *arguments, timeout_s=timeout_s, both=both)
+    return run("docker", *arguments, stdin=stdin, timeout_s=timeout_s, both=both)
+
+
+def build(*arguments: str) -> None:
+    """`docker buildx build --load`, one at a time on this machine; raises SetupFailed.
+
+    Docker 20.10 itself crashes now and then ("failed to get edge") when two build the same layers at once.
+    """
+    with (Path(gettempdir()) / "ragline-docker-build.lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        docker("buildx", "build", "--load", *arguments, timeout_s=900)
+
+
+def build(*arguments: str, timeout_s: float = 900) -> None:
+    """Run `docker buildx build`, one at a time; raises SetupFailed.
+
+    The builder in engine 20.10 ends the whole engine when two builds meet in one step ("failed to get edge").
+    """
+    with (Path(tempfile.gettempdir()) / "ragline-build.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        docker("buildx", "build", *arguments, timeout_s=timeout_s)
 
 
 def has_image(tag: str) -> bool:

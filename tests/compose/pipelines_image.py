@@ -17,7 +17,7 @@ from threading import Thread
 
 from pipelines.settings import inherited_environment
 from tests.compose.base_image import ensure_base_image
-from tests.compose.docker import CHECKOUT, docker
+from tests.compose.docker import CHECKOUT, build
 
 CONTEXT = (
     ".dockerignore",
@@ -45,13 +45,12 @@ def build_pipelines_image(tag: str, *, on_stand_in: bool = True) -> None:
     with TemporaryDirectory(prefix="ragline-image-") as name:
         context = _context(Path(name) / "context")
         with _pip_configuration(Path(name) / "pip.conf") as pip_configuration:
-            docker(
-                *("buildx", "build", "--progress", "plain", "--load", "--tag", tag),
+            build(
+                *("--progress", "plain", "--tag", tag),
                 *("--file", str(context / "pipelines/Dockerfile")),
                 *base,
                 *("--network", "host", "--secret", f"id=pip,src={pip_configuration}"),
                 str(context),
-                timeout_s=900,
             )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipelines.errors import SetupFailed
 from pipelines.native.n8n import node_folder
 from tests.compose.base_image import ensure_base_image
-from tests.compose.docker import CHECKOUT, INSTALLED, docker, has_image
+from tests.compose.docker import CHECKOUT, INSTALLED, build, has_image
 
 IMAGES = Path(__file__).with_name("images")
 
@@ -35,7 +35,7 @@ def ensure_stand_ins() -> dict[str, str]:
 def _ensure(folder: Path) -> str:
     tag = f"ragline-stand-in/{folder.name.replace('_', '-')}:{_digest(folder)}"
     if not has_image(tag):
-        docker("buildx", "build", "--quiet", "--load", "--tag", tag, str(folder))
+        build("--quiet", "--tag", tag, str(folder))
     return tag
 
 
