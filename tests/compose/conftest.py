@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from playwright.sync_api import Browser
 
 from pipelines.demo import Heard
+from pipelines.provision.open_webui import OpenWebUI
 from tests.compose.deployment import Deployment, Images, deployed
+from tests.compose.inside import Inside
+from tests.e2e.browser import running_chromium
+from tests.stack import MODEL, SLOW, choice
 
 QUESTION = "How much is paid for a complete week of on-call duty?"
 SOURCE = "on-call-and-overtime.docx"
@@ -18,6 +24,15 @@ SOURCE = "on-call-and-overtime.docx"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--images", choices=["stand-in", "real"], default="stand-in", help="which images are run")
+    parser.addoption("--project", default="ragline-test", help="another name lets two of these runs be on one machine")
+
+
+FIGURES = pytest.StashKey[list[str]]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(FIGURES, []):
+        terminalreporter.write_line(line)
 
 
 @dataclass(frozen=True)
@@ -37,9 +52,9 @@ def images(request: pytest.FixtureRequest) -> Images:
 
 
 @pytest.fixture(scope="session")
-def arrival(images: Images) -> Iterator[Arrival]:
+def arrival(request: pytest.FixtureRequest, images: Images) -> Iterator[Arrival]:
     """The stack that most tests share, with the sample handbook. A test that changes it puts it back."""
-    with deployed("ragline-test", images=images) as stack:
+    with deployed(request.config.getoption("--project"), images=images) as stack:
         began = time.monotonic()
         up_s = stack.up()
         heard = first_cited_answer(stack)
@@ -51,6 +66,45 @@ def stack(arrival: Arrival) -> Deployment:
     """The shared stack, every part of it ready."""
     arrival.stack.wait_healthy()
     return arrival.stack
+
+
+@pytest.fixture(scope="session")
+def admin(arrival: Arrival) -> Iterator[OpenWebUI]:
+    with arrival.stack.admin() as account:
+        yield account
+
+
+@pytest.fixture(scope="session")
+def reader(arrival: Arrival, admin: OpenWebUI) -> Iterator[OpenWebUI]:
+    """An ordinary account."""
+    email, password = "reader@example.org", secrets.token_urlsafe(12)
+    admin.put_user(name="Reader", email=email, password=password)
+    with OpenWebUI(arrival.stack.open_webui_url, email=email, password=password, timeout_s=60) as account:
+        yield account
+
+
+@pytest.fixture
+def inside(stack: Deployment, admin: OpenWebUI, reader: OpenWebUI) -> Inside:
+    """What the shared stack keeps."""
+    return Inside(stack, admin, reader)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with running_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def slow(images: Images) -> str:
+    """The id of a model that writes for some seconds."""
+    return choice(SLOW) if images == "stand-in" else MODEL
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> list[str]:
+    """Lines that are printed when all tests have ended."""
+    return request.config.stash.setdefault(FIGURES, [])
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -31,7 +31,7 @@ from tests.compose.containers import Container, Usage
 from tests.compose.docker import CHECKOUT, docker, run
 from tests.compose.pipelines_image import build_pipelines_image
 from tests.compose.stand_ins import MOUNTS, ensure_stand_ins
-from tests.stack import FAST, HANDBOOK, MODEL
+from tests.stack import FAST, HANDBOOK, MODEL, SLOW
 
 Images = Literal["stand-in", "real"]
 
@@ -237,8 +237,10 @@ def _place(folder: Path) -> dict[str, str]:
 def _images(images: Images) -> dict[str, str]:
     """Which images are run, and the smallest model that there is; pipelines is this checkout's in any case."""
     build_pipelines_image(PIPELINES_IMAGE, on_stand_in=images == "stand-in")
-    chosen = {"OLLAMA_MODEL": FAST, **ensure_stand_ins()} if images == "stand-in" else {"OLLAMA_MODEL": "llama3.2:1b"}
-    return {"PIPELINES_IMAGE": PIPELINES_IMAGE, **chosen}
+    if images == "real":
+        return {"PIPELINES_IMAGE": PIPELINES_IMAGE, "OLLAMA_MODEL": "llama3.2:1b"}
+    models = {"OLLAMA_MODEL": FAST, "LLM_CHOICES": f"ollama/{SLOW},extractive/quotes"}
+    return {"PIPELINES_IMAGE": PIPELINES_IMAGE, **models, **ensure_stand_ins()}
 
 
 def _write_env(folder: Path) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
 import sys
-import tempfile
 from fcntl import LOCK_EX, flock
 from functools import cache
 from pathlib import Path
@@ -65,16 +63,6 @@ def build(*arguments: str) -> None:
     with (Path(gettempdir()) / "ragline-docker-build.lock").open("w") as lock:
         flock(lock, LOCK_EX)
         docker("buildx", "build", "--load", *arguments, timeout_s=900)
-
-
-def build(*arguments: str, timeout_s: float = 900) -> None:
-    """Run `docker buildx build`, one at a time; raises SetupFailed.
-
-    The builder in engine 20.10 ends the whole engine when two builds meet in one step ("failed to get edge").
-    """
-    with (Path(tempfile.gettempdir()) / "ragline-build.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        docker("buildx", "build", *arguments, timeout_s=timeout_s)
 
 
 def has_image(tag: str) -> bool:
