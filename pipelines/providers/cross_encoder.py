@@ -46,7 +46,7 @@ def load_cross_encoder(model: str, backend: Backend, models_dir: Path, *, thread
     """
     folder = prepare_cross_encoder(model, backend, models_dir)
     if backend == "torch":
-        loaded: RerankProvider = _import_torch_side().load_torch(folder, threads=threads)
+        loaded: RerankProvider = _import_torch_side("EMBEDDING_BACKEND=torch").load_torch(folder, threads=threads)
         return loaded
     return load_onnx(folder, threads=threads)
 
@@ -68,7 +68,7 @@ def prepare_cross_encoder(model: str, backend: Backend, models_dir: Path) -> Pat
         return source
     target = exported_folder(source, models_dir)
     if not (target / GRAPH).is_file():
-        _import_torch_side().export_cross_encoder(source, target)
+        _import_torch_side("Preparing a cross-encoder").export_cross_encoder(source, target)
     return target
 
 
@@ -118,13 +118,13 @@ def _sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)), dtype=np.float32)
 
 
-def _import_torch_side() -> ModuleType:
+def _import_torch_side(what: str) -> ModuleType:
     # Imported late: torch takes seconds and hundreds of megabytes, and serving needs it not.
     try:
         from pipelines.providers import cross_encoder_torch
     except ImportError as error:
         raise SetupFailed(
-            "Preparing a cross-encoder needs torch and sentence-transformers: install the extra `models`, or "
-            "prepare it where they are and set MODELS_DIR to a copy of that folder."
+            f"{what} needs torch and sentence-transformers, which are not here: install the extra `models`, or prepare "
+            "the model where they are, and with EMBEDDING_BACKEND=onnx set MODELS_DIR to a copy of that folder."
         ) from error
     return cross_encoder_torch

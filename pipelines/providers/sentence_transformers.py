@@ -64,11 +64,11 @@ def load_embedding(model: str, backend: Backend, models_dir: Path, *, threads: i
     Raises:
         SetupFailed: the model or a package it needs is missing or broken, or the model is of an unsupported kind.
     """
-    folder = prepare_model(model, backend, models_dir)
     if backend == "torch":
-        loaded: EmbeddingProvider = _import_torch_side().load_torch(folder, threads=threads)
+        torch_side = _import_torch_side("EMBEDDING_BACKEND=torch")
+        loaded: EmbeddingProvider = torch_side.load_torch(model_folder(model), threads=threads)
         return loaded
-    return load_onnx(folder, threads=threads)
+    return load_onnx(prepare_model(model, backend, models_dir), threads=threads)
 
 
 def prepare_model(model: str, backend: Backend, models_dir: Path) -> Path:
@@ -85,7 +85,7 @@ def prepare_model(model: str, backend: Backend, models_dir: Path) -> Path:
     if target is None or _lacks_questions(target):
         source = model_folder(model)
         target = exported_folder(source, models_dir)
-        _import_torch_side().export_model(source, target)
+        _import_torch_side("Preparing an embedding model").export_model(source, target)
     return target
 
 
@@ -226,13 +226,13 @@ def load_onnx(folder: Path, *, threads: int) -> SentenceTransformersEmbedding:
     return SentenceTransformersEmbedding(card, tokenizer_json, forward, forward_questions=asked)
 
 
-def _import_torch_side() -> ModuleType:
+def _import_torch_side(what: str) -> ModuleType:
     # The one late import of the package: torch takes seconds and hundreds of megabytes, and serving needs neither.
     try:
         from pipelines.providers import sentence_transformers_torch
     except ImportError as error:
         raise SetupFailed(
-            "Preparing an embedding model needs torch and sentence-transformers: install the extra `models`, or "
-            "prepare it where they are and set MODELS_DIR to a copy of that folder."
+            f"{what} needs torch and sentence-transformers, which are not here: install the extra `models`, or prepare "
+            "the model where they are, and with EMBEDDING_BACKEND=onnx set MODELS_DIR to a copy of that folder."
         ) from error
     return sentence_transformers_torch

