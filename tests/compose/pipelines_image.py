@@ -6,13 +6,14 @@ certificates in a copy of compose/certificates, the folder with torch's CPU buil
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from threading import Thread
 
 from pipelines.settings import inherited_environment
@@ -42,7 +43,7 @@ def build_pipelines_image(tag: str, *, on_stand_in: bool = True) -> None:
         SetupFailed: it cannot be built; says what the build said.
     """
     base = ["--build-arg", f"PYTHON_IMAGE={ensure_base_image()}"] if on_stand_in else []
-    with TemporaryDirectory(prefix="ragline-image-") as name:
+    with _alone(), TemporaryDirectory(prefix="ragline-image-") as name:
         context = _context(Path(name) / "context")
         with _pip_configuration(Path(name) / "pip.conf") as pip_configuration:
             build(
@@ -52,6 +53,14 @@ def build_pipelines_image(tag: str, *, on_stand_in: bool = True) -> None:
                 *("--network", "host", "--secret", f"id=pip,src={pip_configuration}"),
                 str(context),
             )
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait for another build of this image: two at once can end the engine (Docker 20.10, moby/buildkit#2303)."""
+    with (Path(gettempdir()) / "ragline-image.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _context(folder: Path) -> Path:
