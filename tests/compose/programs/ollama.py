@@ -1,4 +1,4 @@
-"""`ollama`: `serve` runs tests/models; `list`, `show` and `pull` ask a server by the vendor's own client.
+"""`ollama`: `serve` runs tests/models; `show` and `pull` ask a server by the vendor's own client.
 
 What is pulled lies in the folder of the vendor, so that a volume there is used as the vendor's is.
 """
@@ -28,7 +28,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="ollama", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve")
-    commands.add_parser("list")
     for name in ("show", "pull"):
         commands.add_parser(name).add_argument("model")
     arguments = parser.parse_args()
@@ -45,10 +44,7 @@ def main() -> int:
 
 
 def _ask(client: ollama.Client, arguments: argparse.Namespace) -> None:
-    if arguments.command == "list":
-        for model in client.list().models:
-            print(model.model)
-    elif arguments.command == "show":
+    if arguments.command == "show":
         print(client.show(arguments.model))
     else:
         for step in client.pull(arguments.model, stream=True):
