@@ -41,7 +41,7 @@ def _root_file_system(folder: Path) -> Path:
         '--customize-hook=chmod 755 "$1/root"',
         *(f'--customize-hook=copy-in "{file}" {_CERTIFICATES}' for file in sorted(_CERTIFICATES.glob("*.crt"))),
         '--customize-hook=chroot "$1" update-ca-certificates',
-        *(_RELEASE, str(archive), _mirror()),
+        *(_RELEASE, str(archive), package_mirror()),
     )
     return archive
 
@@ -60,8 +60,8 @@ def _need_mmdebstrap() -> None:
     run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "mmdebstrap")
 
 
-def _mirror() -> str:
-    """The mirror that this machine's own packages come from."""
+def package_mirror() -> str:
+    """The mirror that this machine's own packages come from; raises SetupFailed when there is none."""
     for line in run("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages").split(
         "\n"
     ):

@@ -83,10 +83,16 @@ def reader(arrival: Arrival, admin: OpenWebUI) -> Iterator[OpenWebUI]:
         yield account
 
 
+@pytest.fixture(scope="session")
+def inside_of_session(arrival: Arrival, admin: OpenWebUI, reader: OpenWebUI) -> Inside:
+    return Inside(arrival.stack, admin, reader)
+
+
 @pytest.fixture
-def inside(stack: Deployment, admin: OpenWebUI, reader: OpenWebUI) -> Inside:
-    """What the shared stack keeps."""
-    return Inside(stack, admin, reader)
+def inside(stack: Deployment, inside_of_session: Inside) -> Inside:
+    """What the shared stack keeps, every part of it ready."""
+    assert inside_of_session.stack is stack
+    return inside_of_session
 
 
 @pytest.fixture(scope="session")
@@ -116,11 +122,11 @@ def cleaned_up_when_ended() -> Iterator[None]:
 
 
 def first_cited_answer(stack: Deployment, *, within_s: float = 120) -> Heard:
-    """Ask until the documents have been read; the last answer comes back, cited or not."""
+    """Ask until the document that answers has been read; the last answer comes back, cited or not."""
     end = time.monotonic() + within_s
     with stack.admin() as admin:
         while True:
             heard = stack.ask(admin, QUESTION)
-            if heard.citations or time.monotonic() > end:
+            if any(citation.startswith(SOURCE) for citation in heard.citations) or time.monotonic() > end:
                 return heard
             time.sleep(1)
