@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.errors import SetupFailed
 from pipelines.ingest.access import AccessRules
-from tests.compose.binaries import compose_versions
+from tests.compose.binaries import FETCHED, compose_versions
 from tests.deploy.rendered import ALONE, COMBINATIONS, ROOT, SECRETS, TOGETHER, config, run_config, services
 
 NOT_OVERLAYS = {"parts", "prometheus"}
