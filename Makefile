@@ -30,7 +30,7 @@ IMAGE_OPTIONS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git 
 IF_INSTALLED = @test -x $(RAGLINE) || { echo "Nothing is installed here yet, so nothing is running."; exit 0; };
 
 .DEFAULT_GOAL := help
-.PHONY: help env up down status logs demo test test-compose image lint fix bench bench-ingest bench-retrieval bench-router lock clean python
+.PHONY: help env up down status logs demo test test-compose image pin-images lint fix bench bench-ingest bench-retrieval bench-router lock clean python
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-15s %s\n", $$1, $$2 }'
@@ -66,6 +66,9 @@ image: ## build the image of pipelines; for both platforms: make image PLATFORMS
 	$(if $(findstring $(COMMA),$(PLATFORMS)),$(if $(PUSH),,@echo "An image for several platforms goes into a registry: add PUSH=1 and IMAGE=<registry>/<name>:<tag>."; exit 1))
 	@docker buildx version >/dev/null 2>&1 || { echo "Images are built by Docker with its buildx plugin: install both."; exit 1; }
 	@docker buildx build --file pipelines/Dockerfile --tag $(IMAGE) $(if $(PUSH),--push,--load) $(IMAGE_OPTIONS) .
+
+pin-images: ## ask the registries for the digest of each version, and write it into the compose files and the Dockerfile
+	@compose/pin-images.sh
 
 lint: $(ENV)/.dev ## style, format and types
 	@$(ENV)/bin/ruff check --quiet .
