@@ -115,8 +115,17 @@ def open_documents(settings: Settings, embedding: EmbeddingProvider) -> Document
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What a process beside pipelines runs."""
+
+    workers: Workers
+    listener: Listener | None
+    registry: Registry
+
+
 @contextmanager
-def open_worker(settings: Settings) -> Iterator[tuple[Workers, Listener | None]]:
+def open_worker(settings: Settings) -> Iterator[Worker]:
     """The workers and the listener of a process beside pipelines, which has the index open; raises `SetupFailed`."""
     embedding = load_configured_embedding(settings)
     count = settings.ingest_workers or os.cpu_count() or 1
@@ -130,7 +139,7 @@ def open_worker(settings: Settings) -> Iterator[tuple[Workers, Listener | None]]
     workers = Workers(work, threads=count)
     rules = access_rules(settings)
     try:
-        yield workers, _listener(settings, work, workers, sources.urls, rules)
+        yield Worker(workers, _listener(settings, work, workers, sources.urls, rules), registry)
     finally:
         workers.stop(timeout_s=STOP_S)
         embedding.close()

@@ -51,6 +51,10 @@ class Listener:
         """Begin to listen."""
         self._thread.start()
 
+    def lives(self) -> bool:
+        """Whether the thread that was started still listens."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Listen no longer. What was received and not dealt with comes again."""
         self._stopping.set()

@@ -170,6 +170,10 @@ class Workers:
         for thread in self._threads:
             thread.start()
 
+    def live(self) -> bool:
+        """Whether every thread that was started still works."""
+        return all(thread.is_alive() for thread in self._threads)
+
     def wake(self) -> None:
         """Something has been queued."""
         with self._woken:

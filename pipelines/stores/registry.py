@@ -354,6 +354,11 @@ class Registry:
             rows = connection.execute("SELECT state, count(*) AS documents FROM document GROUP BY state")
             return {row["state"]: row["documents"] for row in rows}
 
+    def answer(self) -> None:
+        """Ask PostgreSQL for nothing; raises `StoreUnavailable` where it does not answer."""
+        with self._connection() as connection:
+            connection.execute("SELECT 1")
+
     def close(self) -> None:
         """Release the connections."""
         self._database.close()
