@@ -103,11 +103,12 @@ def _retriever(settings: Settings, documents: Documents, router: ModelRouter) ->
 
 def _workflow(settings: Settings) -> WorkflowClient:
     return WorkflowClient(
-        settings.n8n_url,
+        settings.workflow_url,
         path=settings.workflow_path,
         key=settings.webhook_api_key.get_secret_value(),
         api_key_file=settings.n8n_api_key_file,
         idle_timeout_s=settings.workflow_idle_timeout_s,
+        api_url=settings.n8n_url,
     )
 
 

@@ -109,10 +109,15 @@ class DocumentsClient:
         """Say which groups Open WebUI has, name → id."""
         self._call("PUT", "/documents/groups", json={"groups": dict(groups)})
 
-    def sync(self, sources: Sequence[str], *, may_empty: bool = False) -> Sequence[SyncedSource]:
-        """Compare the sources with what is known; what has to be done is queued."""
+    def sync(
+        self, sources: Sequence[str], *, may_empty: bool = False, timeout_s: float = SYNC_TIMEOUT_S
+    ) -> Sequence[SyncedSource]:
+        """Compare the sources with what is known; what has to be done is queued.
+
+        After `timeout_s` it raises `StoreUnavailable`, and pipelines compares on.
+        """
         body = {"sources": list(sources), "may_empty": may_empty}
-        timeout = httpx.Timeout(10, read=SYNC_TIMEOUT_S)
+        timeout = httpx.Timeout(10, read=timeout_s)
         answer = self._call("POST", "/documents/sync", json=body, timeout=timeout)
         return [SyncedSource(**report) for report in answer["sources"]]
 
@@ -121,7 +126,7 @@ class DocumentsClient:
         return self._call(method, f"/index{path}")
 
     def _call(self, method: str, path: str, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401  httpx's own
-        with _translated():
+        with _translated(self._http.base_url):
             response = self._http.request(method, path, **kwargs)
         if not response.is_success:
             raise Refused(_message(response))
@@ -133,7 +138,7 @@ def _message(response: httpx.Response) -> str:
     try:
         return str(response.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):
-        return f"pipelines answered {response.status_code}; look at `make logs PART=pipelines`."
+        return f"pipelines answered {response.status_code}; look at the log of pipelines."
 
 
 def _grant_fields(grant: Grant | None) -> dict[str, Any]:
@@ -156,10 +161,13 @@ def _listed(entry: dict[str, Any]) -> ListedDocument:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(url: httpx.URL) -> Iterator[None]:
+    address = str(url).rstrip("/")
     try:
         yield
     except httpx.ConnectError as error:
-        raise StoreUnavailable("Ragline is not running here; start it with `make up`.") from error
+        raise StoreUnavailable(
+            f"pipelines does not answer at {address}: start the stack, or set PIPELINES_URL."
+        ) from error
     except httpx.HTTPError as error:
-        raise StoreUnavailable(f"pipelines did not answer ({error}); look at `make logs PART=pipelines`.") from error
+        raise StoreUnavailable(f"pipelines did not answer ({error}); look at the log of pipelines.") from error

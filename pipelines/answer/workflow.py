@@ -150,9 +150,11 @@ class WorkflowClient:
         api_key_file: Path | None,
         idle_timeout_s: float,
         connect_timeout_s: float = 5,
+        api_url: str = "",
     ) -> None:
-        self._url = url.rstrip("/")
-        self._webhook = f"{self._url}/webhook/{path}"
+        """`url` is where webhooks are called, `api_url` where runs are stopped, if n8n itself is elsewhere."""
+        self._webhook = f"{url.rstrip('/')}/webhook/{path}"
+        self._api_url = (api_url or url).rstrip("/")
         self._key = key
         self._api_key_file = api_key_file
         # sock_read is the idle limit: n8n sends a keepalive every 30 s for as long as the execution lives.
@@ -239,7 +241,7 @@ class WorkflowClient:
             if not (execution and self._api_key_file):
                 return
             key = self._api_key_file.read_text().strip()
-            url = f"{self._url}/api/v1/executions/{execution}/stop"
+            url = f"{self._api_url}/api/v1/executions/{execution}/stop"
             async with self._http().post(url, headers={"X-N8N-API-KEY": key}) as stopped:
                 # 404 and 409: it had ended by itself.
                 if stopped.status not in (200, 404, 409):
@@ -262,9 +264,12 @@ async def _read_execution_id(response: aiohttp.ClientResponse, parser: StreamPar
 
 def _refusal(status: int) -> WorkflowFailed | WorkflowUnavailable:
     if status == 404:
-        return WorkflowFailed("The answering workflow is not published in n8n; publish it or run `make up`.")
+        return WorkflowFailed(
+            "The answering workflow is not published in n8n: publish it there, or provision it again "
+            "(`ragline provision`)."
+        )
     if status == 403:
-        return WorkflowFailed("n8n refused the webhook key; run `make up` to provision its credentials again.")
+        return WorkflowFailed("n8n refused the webhook key: provision its credentials again (`ragline provision`).")
     if status in (502, 503, 504):
         return WorkflowUnavailable("n8n is not ready; ask again in a moment.", retry_after=5)
     return WorkflowFailed(f"n8n answered the webhook with status {status}.")

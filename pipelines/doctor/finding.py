@@ -64,7 +64,7 @@ def skipped(part: str, why: str) -> Finding:
     return Finding(part, "skipped", why)
 
 
-def refused(part: str, error: RaglineError, otherwise: str = "look at `make logs`") -> Finding:
+def refused(part: str, error: RaglineError, otherwise: str = "look at the logs") -> Finding:
     """What an error of ours says, in two parts: what is wrong, and what to do; `otherwise`, where it does not say."""
     seen, advice = divided(error.message)
     return failed(part, seen, advice or otherwise)

@@ -38,14 +38,14 @@ def look_at_folder(settings: Settings) -> Iterator[Finding]:
     """Whether the folder of the embedded index can be used, and nobody but pipelines has it open."""
     folder = settings.state_dir / "data" / "qdrant"
     if not folder.exists():
-        yield warning("qdrant", f"{folder} is not there: nothing has been indexed yet", "`make up` makes it")
+        yield warning("qdrant", f"{folder} is not there: nothing has been indexed yet", "starting the stack makes it")
         return
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         yield failed("qdrant", f"this user may not read and write {folder}", f"`chown -R $(id -un) {folder}`")
         return
     pointer = read_pointer(folder)
     if pointer is None:
-        yield warning("qdrant", f"{folder} holds no index yet", "`make up` makes it")
+        yield warning("qdrant", f"{folder} holds no index yet", "starting the stack makes it")
         return
     live = folder / pointer.live.id
     if not live.is_dir():

@@ -13,8 +13,8 @@ from pipelines.provision.n8n import try_workflow
 from pipelines.provision.run import n8n_target
 from pipelines.settings import Settings, StackSettings
 
-PROVISION = "put it right with `make up` (`ragline provision` where the parts run on their own)"
-LOG = "look at `make logs PART=n8n`"
+PROVISION = "provision it again: `ragline provision`"
+LOG = "look at the log of n8n"
 
 
 def look_at_n8n(settings: Settings) -> Iterator[Finding]:
@@ -66,7 +66,7 @@ def look_at_api_key(settings: Settings) -> Iterator[Finding]:
 
 def look_at_webhook(settings: Settings) -> Iterator[Finding]:
     """Whether the answering workflow is published and closed to those without the key, and answers with quotes."""
-    address = f"{settings.n8n_url}/webhook/{settings.workflow_path}"
+    address = f"{settings.workflow_url}/webhook/{settings.workflow_path}"
     answer = _ask("POST", address, body={})
     if answer is None:
         yield failed("n8n webhook", f"{address} does not answer", LOG)

@@ -45,13 +45,15 @@ def _compared(shown: list[str], settings: Settings) -> Finding:
             f"{PART} models",
             f"Open WebUI does not get our models: its connection to {settings.pipelines_url}/v1 fails",
             f"under Admin Panel, Settings, Connections set the URL {settings.pipelines_url}/v1 and the key that "
-            "GATEWAY_API_KEY has in .env; or `make down`, then `make up`",
+            "GATEWAY_API_KEY has in .env; or stop the stack and start it again",
         )
     wanted = [str(entry["id"]) for entry in ModelOffer(choices=offered(settings)).listing()]
     missing = [model_id for model_id in wanted if model_id not in shown]
     if missing:
         return warning(
-            f"{PART} models", f"Open WebUI does not list {', '.join(missing)}", "after a change of .env: `make up`"
+            f"{PART} models",
+            f"Open WebUI does not list {', '.join(missing)}",
+            "after a change of .env start the stack again",
         )
     return ok(f"{PART} models", f"the administrator signs in and sees {len(wanted)} of our models")
 

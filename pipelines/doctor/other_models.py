@@ -24,7 +24,7 @@ def look_at_embedding(settings: Settings) -> Iterator[Finding]:
     part, model = f"embedding {settings.embedding_model}", settings.embedding_model
     try:
         if _would_export(settings):
-            yield warning(part, f"is not prepared in {settings.models_dir} yet", "`make up` does it, once")
+            yield warning(part, f"is not prepared in {settings.models_dir} yet", "starting the stack does it, once")
             return
         provider = load_configured_embedding(settings)
         vectors = provider.embed(["How much leave do I have?"], input_type="question")

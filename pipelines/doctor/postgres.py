@@ -60,7 +60,7 @@ def _migrations(connection: psycopg.Connection) -> Finding:
         return failed("postgres schema", f"was written by a newer version of Ragline ({newer[0]})", "upgrade this one")
     if missing := shipped - applied:
         return warning(
-            "postgres schema", f"lacks {len(missing)} of {len(shipped)} migrations", "`make up` applies them"
+            "postgres schema", f"lacks {len(missing)} of {len(shipped)} migrations", "starting the stack applies them"
         )
     return ok("postgres schema", f"all {len(shipped)} migrations are applied")
 
@@ -87,6 +87,8 @@ def _unusable(error: Exception, setting: str, *, own: bool) -> Finding:
     if "does not exist" in said:
         return failed("postgres", said, f"create it, or name another in {setting}")
     todo = (
-        "`make up`; where it fails, `make logs PART=postgres` says why" if own else f"check that it runs, and {setting}"
+        "start the stack; where that fails, the log of postgres says why"
+        if own
+        else f"check that it runs, and {setting}"
     )
     return failed("postgres", f"does not answer ({said})", todo)

@@ -119,7 +119,7 @@ def _collect(settings: Settings, check: Check, into: list[Finding]) -> None:
             note(finding)
     except RaglineError as error:
         # A machine whose configuration of AWS is wrong is refused before anything is asked.
-        note(refused(check.part, error, remedy(error, IDENTITY) or "look at `make logs`"))
+        note(refused(check.part, error, remedy(error, IDENTITY) or "look at the logs"))
     except Exception as error:  # noqa: BLE001  a check ends here: a mistake in one must not hide what the others found
         # Its text is not ours, and might say a secret.
         note(

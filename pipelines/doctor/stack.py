@@ -13,7 +13,6 @@ from pipelines import __version__
 from pipelines.doctor.finding import Finding, failed, ok, warning
 from pipelines.settings import Settings
 
-UP = "make up"
 TIMEOUT_S = 5.0
 
 
@@ -57,7 +56,7 @@ def look_at_stack(settings: Settings) -> Iterator[Finding]:
     elif running := [part.name for part in parts if _answers(part)]:
         yield ok("stack", f"{len(running)} of {len(parts)} parts answer: {', '.join(running)}")
     else:
-        yield failed("stack", "does not run here", f"start it with `{UP}`")
+        yield failed("stack", "does not run here", "start the stack")
 
 
 def look_at_pipelines(settings: Settings) -> Iterator[Finding]:
@@ -71,7 +70,7 @@ def look_at_pipelines(settings: Settings) -> Iterator[Finding]:
     chunks = said.get("chunks")
     seen = f"{part.url} runs {said.get('version', 'an unknown version')}"
     if said.get("version") != __version__:
-        yield warning(part.name, f"{seen}, and this command is {__version__}", "`make down`, then `make up`")
+        yield warning(part.name, f"{seen}, and this command is {__version__}", "stop the stack and start it again")
     else:
         yield ok(part.name, f"{seen}" + (f", {chunks} passages in its index" if chunks is not None else ""))
 
@@ -82,15 +81,15 @@ def look_at_keys(settings: Settings) -> Iterator[Finding]:
     address = f"{settings.pipelines_url.rstrip('/')}/llm/v1/models"
     answer = _get(address, {"x-ragline-key": key})
     if answer is None:
-        yield failed("pipelines key", f"{address} does not answer", "look at `make logs PART=pipelines`")
+        yield failed("pipelines key", f"{address} does not answer", "look at the log of pipelines")
     elif answer.status_code == httpx.codes.UNAUTHORIZED:
         yield failed(
             "pipelines key",
             "pipelines runs with another INTERNAL_API_KEY than these settings say",
-            "`make down`, then `make up`",
+            "stop the stack and start it again",
         )
     elif not answer.is_success:
-        yield failed("pipelines key", f"{address} answered {answer.status_code}", "look at `make logs PART=pipelines`")
+        yield failed("pipelines key", f"{address} answered {answer.status_code}", "look at the log of pipelines")
     else:
         yield ok("pipelines key", "the internal key is taken")
 
@@ -100,13 +99,15 @@ def ask_health(part: WebPart) -> httpx.Response | Finding:
     answer = _get(part.address)
     if answer is None:
         return failed(
-            part.name, f"does not answer at {part.url}", f"`{UP}`; where it fails, `make logs PART={part.log}` says why"
+            part.name,
+            f"does not answer at {part.url}",
+            f"start the stack; where that fails, the log of {part.log} says why",
         )
     if answer.is_success and _is_json(answer):
         return answer
     if _is_json(answer) or answer.is_server_error:
         return failed(
-            part.name, f"is not ready (status {answer.status_code})", f"wait, or look at `make logs PART={part.log}`"
+            part.name, f"is not ready (status {answer.status_code})", f"wait, or look at the log of {part.log}"
         )
     if answer.is_success and part.name == "n8n":
         # It answers everything with a page of text while it migrates its database (n8n 2.40).
@@ -114,7 +115,7 @@ def ask_health(part: WebPart) -> httpx.Response | Finding:
     return failed(
         part.name,
         f"another program answers at {part.url}",
-        f"stop that, or set {part.port_setting} in .env and run `{UP}`",
+        f"stop that, or set {part.port_setting} in .env and start the stack again",
     )
 
 

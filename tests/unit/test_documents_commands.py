@@ -152,7 +152,9 @@ async def test_reindex_waits_for_the_switch_and_says_how_to_go_back(run: Run, in
 async def test_a_stack_that_does_not_run_is_one_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINES_URL", "http://127.0.0.1:1")
     result = await run("list")
-    assert str(result.exception) == "Ragline is not running here; start it with `make up`."
+    assert str(result.exception) == (
+        "pipelines does not answer at http://127.0.0.1:1: start the stack, or set PIPELINES_URL."
+    )
     monkeypatch.delenv("INTERNAL_API_KEY")
     result = await run("list")
     assert "INTERNAL_API_KEY is not set" in str(result.exception)

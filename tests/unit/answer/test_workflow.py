@@ -165,6 +165,23 @@ async def test_leaving_early_stops_the_execution_within_a_second(api_key: Path) 
             assert await n8n.stopped.get() == "77"
 
 
+async def test_webhooks_may_be_answered_elsewhere_than_where_runs_are_stopped(api_key: Path) -> None:
+    async def webhook(request: web.Request) -> web.StreamResponse:
+        return await stream(request, CITATIONS, chunk("begin"), chunk("item", "a"), then=30)
+
+    async with N8n(webhook) as answering, N8n(webhook) as n8n:
+        split = WorkflowClient(
+            answering.url, path="answer-question", key="k", api_key_file=api_key, idle_timeout_s=5, api_url=n8n.url
+        )
+        async with split as workflow, aclosing(workflow.run({}, request_id="r")) as events:
+            async for event in events:
+                if isinstance(event, WorkflowText):
+                    break
+        async with asyncio.timeout(1):
+            assert await n8n.stopped.get() == "77"
+        assert answering.stopped.empty()
+
+
 async def test_leaving_before_the_execution_is_known_stops_it_once_it_is(api_key: Path) -> None:
     async def webhook(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

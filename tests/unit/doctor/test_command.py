@@ -49,7 +49,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 async def test_a_stack_that_is_down_is_one_line_and_exit_code_1(run: Run) -> None:
     result = await run("doctor")
     assert result.exit_code == 1
-    assert "→ start it with `make up`" in result.output
+    assert "→ start the stack" in result.output
     assert result.output.count("✗") == 1
     assert "n8n webhook, n8n answer, postgres: not looked at (needs stack: does not run here)" in result.output
 

@@ -44,7 +44,7 @@ async def test_a_stack_that_is_well(settings: StackSettings, parts: Parts, ask: 
 
 async def test_a_stack_that_does_not_run_is_one_failure(make_settings: MakeSettings, ask: Ask) -> None:
     found = await ask(make_settings(), "stack", "open-webui", "pipelines", "n8n", "postgres")
-    assert (found["stack"].state, found["stack"].todo) == ("failed", "start it with `make up`")
+    assert (found["stack"].state, found["stack"].todo) == ("failed", "start the stack")
     assert {finding.state for part, finding in found.items() if part != "stack"} == {"skipped"}
 
 
@@ -54,12 +54,18 @@ Break = Callable[[Parts], object]
 @pytest.mark.parametrize(
     ("attribute", "value", "part", "seen", "todo"),
     [
-        ("published", False, "n8n webhook", "no workflow with the path answer-question is published", "make up"),
-        ("webhook_key", "another", "n8n answer", "the webhook refuses WEBHOOK_API_KEY", "make up"),
-        ("n8n_key", "another", "n8n api key", "n8n refuses the key in", "make up"),
+        (
+            "published",
+            False,
+            "n8n webhook",
+            "no workflow with the path answer-question is published",
+            "ragline provision",
+        ),
+        ("webhook_key", "another", "n8n answer", "the webhook refuses WEBHOOK_API_KEY", "ragline provision"),
+        ("n8n_key", "another", "n8n api key", "n8n refuses the key in", "ragline provision"),
         ("n8n_owner", "another", "n8n owner", "with N8N_OWNER_PASSWORD", "set N8N_OWNER_EMAIL and"),
-        ("n8n_ready", False, "n8n", "is not ready (status 503)", "make logs PART=n8n"),
-        ("internal_key", "another", "pipelines key", "another INTERNAL_API_KEY", "make down"),
+        ("n8n_ready", False, "n8n", "is not ready (status 503)", "the log of n8n"),
+        ("internal_key", "another", "pipelines key", "another INTERNAL_API_KEY", "stop the stack"),
         ("shown", [], "open-webui models", "its connection to", "GATEWAY_API_KEY"),
         ("admin", "another", "open-webui models", "with OPEN_WEBUI_ADMIN_PASSWORD", "in .env"),
         ("answer", b"no stream of n8n\n", "n8n answer", "is not n8n's stream", "check its webhook"),
@@ -99,7 +105,7 @@ async def test_a_workflow_that_fails_says_at_which_step(settings: StackSettings,
 async def test_another_version_is_a_warning(settings: StackSettings, parts: Parts, ask: Ask) -> None:
     parts.version = "0.0.1"
     found = (await ask(settings, "pipelines"))["pipelines"]
-    assert (found.state, found.todo) == ("warning", "`make down`, then `make up`")
+    assert (found.state, found.todo) == ("warning", "stop the stack and start it again")
 
 
 async def test_a_choice_that_open_webui_does_not_list_yet_is_a_warning(

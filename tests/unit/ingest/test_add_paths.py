@@ -133,5 +133,8 @@ async def test_a_document_between_two_lists_has_not_ended(
 async def test_a_path_that_is_not_there_and_a_silent_stack_are_errors(client: DocumentsClient, folder: Path) -> None:
     with pytest.raises(SourceUnavailable):
         await add(client, folder / "gone")
-    with DocumentsClient("http://127.0.0.1:1", key=KEY) as nobody, pytest.raises(StoreUnavailable, match="make up"):
+    with (
+        DocumentsClient("http://127.0.0.1:1", key=KEY) as nobody,
+        pytest.raises(StoreUnavailable, match="start the stack"),
+    ):
         await add(nobody, folder)
