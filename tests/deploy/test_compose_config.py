@@ -297,6 +297,13 @@ def test_what_is_kept_lies_in_named_volumes_and_folders_are_read_only(overlays: 
     assert used == set(rendered["volumes"])
 
 
+def test_a_folder_of_documents_that_is_not_there_is_an_error_and_is_not_made() -> None:
+    for name in ANSWERING:
+        given = [volume for volume in services(())[name]["volumes"] if volume["type"] == "bind"]
+        assert [volume["target"] for volume in given] == ["/documents", "/etc/ragline/access.yaml"]
+        assert not any(volume["bind"].get("create_host_path") for volume in given)
+
+
 def test_the_minimal_stack_fits_into_6_gb() -> None:
     staying = {name: service for name, service in services(("minimal",)).items() if name not in ONE_SHOTS}
 
