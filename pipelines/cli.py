@@ -18,7 +18,7 @@ from pipelines.errors import RaglineError, SetupFailed
 from pipelines.evaluate_commands import app as evaluate_app
 from pipelines.provision.n8n import fetch_workflow
 from pipelines.provision.normalise import as_text, normalise
-from pipelines.provision.run import fingerprint, n8n_target
+from pipelines.provision.run import compare_sources, fingerprint, n8n_target
 from pipelines.provision.run import provision as provision_stack
 from pipelines.settings import Settings, StackSettings
 from pipelines.stack_commands import app as stack_app
@@ -102,8 +102,11 @@ def logs(
 @app.command()
 def provision() -> None:
     """Set up n8n and Open WebUI, which must be running: credentials, workflows, functions."""
-    for name, outcome in provision_stack(read_settings(StackSettings)).items():
+    settings = read_settings(StackSettings)
+    for name, outcome in provision_stack(settings).items():
         console.print(f"{name}: {outcome}", highlight=False)
+    for line in compare_sources(settings):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()

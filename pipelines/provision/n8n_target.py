@@ -13,6 +13,8 @@ class N8nTarget:
     """Where n8n is and what it must know."""
 
     url: str
+    webhook_url: str
+    """Where workflows are called: n8n, or its webhook processes in queue mode."""
     owner_email: str
     owner_password: str
     api_key_file: Path

@@ -10,7 +10,8 @@ import json
 import re
 from typing import Any
 
-from pipelines.provision.n8n import SERVICE_ORIGIN
+SERVICE_ORIGIN = "http://pipelines:8000"
+"""How the files in `workflows/` call pipelines; replaced by where it is in this deployment."""
 
 _WORKFLOW_KEYS = ("name", "nodes", "connections", "settings")
 _NODE_KEYS = (

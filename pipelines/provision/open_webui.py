@@ -11,8 +11,12 @@ from importlib.resources import files
 from typing import Any
 
 import httpx
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from pipelines.errors import SetupFailed
+
+SHOWN_S = 15
+"""Open WebUI asks its connections for their models when it is asked, and keeps what it was told for a while."""
 
 
 class OpenWebUI:
@@ -115,10 +119,16 @@ def provision_open_webui(open_webui: OpenWebUI, model_id: str) -> None:
         if file.name.endswith(".py"):
             name = file.name.removesuffix(".py")
             open_webui.put_function(name, name=name.replace("_", " ").capitalize(), content=file.read_text())
-    if model_id not in open_webui.model_ids():
+    shown = Retrying(
+        stop=stop_after_delay(SHOWN_S),
+        wait=wait_fixed(1),
+        retry=retry_if_result(lambda ids: model_id not in ids),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else [],
+    )
+    if model_id not in shown(open_webui.model_ids):
         raise SetupFailed(
             f"Open WebUI does not show the model '{model_id}': its connection to pipelines fails; "
-            "look at `make logs PART=open-webui`."
+            "look at the log of Open WebUI."
         )
 
 
@@ -132,4 +142,4 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except httpx.HTTPError as error:
-        raise SetupFailed(f"Open WebUI does not answer ({error}); look at `make logs PART=open-webui`.") from error
+        raise SetupFailed(f"Open WebUI does not answer ({error}); look at the log of Open WebUI.") from error

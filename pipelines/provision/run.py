@@ -8,16 +8,22 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 from pipelines.answer.offer import DEFAULT_ID
-from pipelines.errors import SetupFailed
+from pipelines.client import DocumentsClient
+from pipelines.errors import RaglineError, SetupFailed
 from pipelines.provision.aws_access import AwsAccess, static_aws_access
-from pipelines.provision.n8n import Outcome, provision_n8n, try_workflow
+from pipelines.provision.n8n import provision_n8n, try_workflow
 from pipelines.provision.n8n_target import N8nTarget
+from pipelines.provision.n8n_workflows import Outcome
 from pipelines.provision.open_webui import OpenWebUI, provision_open_webui
 from pipelines.settings import StackSettings
+
+COMPARING_S = 60.0
+"""What takes longer goes on without anybody who waits for it."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +41,27 @@ def provision(settings: StackSettings) -> dict[str, Outcome]:
     target = n8n_target(settings)
     if target.aws.lacking:
         logger.warning(target.aws.lacking)
-    outcomes = provision_n8n(target, workflows)
+    outcomes = provision_n8n(target, workflows, needed=settings.workflow_path)
     try_workflow(target, settings.workflow_path)
     with open_webui_admin(settings) as open_webui:
         provision_open_webui(open_webui, DEFAULT_ID)
     return outcomes
+
+
+def compare_sources(settings: StackSettings) -> Iterator[str]:
+    """Have pipelines look at its sources once, and yield what it found at each, or why it did not look.
+
+    Later looks are n8n's; this one is so that the first documents need not wait for it.
+    """
+    if not settings.sources():
+        return
+    try:
+        with DocumentsClient(settings.pipelines_url, key=settings.internal_api_key.get_secret_value()) as documents:
+            for report in documents.sync([], timeout_s=COMPARING_S):
+                found = f"{report.added} new, {report.changed} changed, {report.removed} gone documents"
+                yield f"{report.source}: {report.problem or found}"
+    except RaglineError as error:
+        yield f"The sources were not compared; the next look at them is n8n's: {error.message}"
 
 
 def fingerprint(settings: StackSettings) -> str:
@@ -58,7 +80,8 @@ def fingerprint(settings: StackSettings) -> str:
 def n8n_target(settings: StackSettings) -> N8nTarget:
     """Where n8n is and what it must know."""
     return N8nTarget(
-        url=settings.n8n_url,
+        url=settings.n8n_url.rstrip("/"),
+        webhook_url=settings.workflow_url.rstrip("/"),
         owner_email=settings.n8n_owner_email,
         owner_password=settings.n8n_owner_password.get_secret_value(),
         api_key_file=settings.n8n_api_key_file,

@@ -15,8 +15,9 @@ import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
 from pipelines.native.postgres import server_url
-from pipelines.provision.n8n import SERVICE_ORIGIN, provision_n8n
+from pipelines.provision.n8n import provision_n8n
 from pipelines.provision.n8n_credentials import FORM_USER
+from pipelines.provision.normalise import SERVICE_ORIGIN
 from pipelines.provision.run import n8n_target
 from tests.e2e.browser import running_chromium
 from tests.e2e.conftest import PEOPLE_TEAM
