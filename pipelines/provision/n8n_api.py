@@ -102,6 +102,8 @@ def _sign_in(editor: httpx.Client, target: N8nTarget) -> None:
     if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
         raise SetupFailed("n8n was signed in to too often just now: provision it again in five minutes.")
     json_of(answer)
+    # Behind TLS n8n marks its cookie Secure, and a client does not show such a one over HTTP, as it is spoken inside.
+    editor.headers["Cookie"] = "; ".join(f"{cookie.name}={cookie.value}" for cookie in answer.cookies.jar)
 
 
 def _write_secret(path: Path, secret: str) -> None:

@@ -26,14 +26,22 @@ REPORT = (
 
 
 @contextmanager
-def answering(answers: Answers) -> Iterator[str]:
-    """A server that answers a path as is given, and every other with 404."""
+def answering(answers: Answers, *, session: str = "") -> Iterator[str]:
+    """A server that answers a path as is given, and every other with 404.
+
+    With a `session` it gives that as a cookie that is marked Secure, and wants it shown for all that is not the login.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, body = answers.get(self.path.partition("?")[0], (404, "{}"))
+            path = self.path.partition("?")[0]
+            status, body = answers.get(path, (404, "{}"))
+            if session and path != "/rest/login" and f"n8n-auth={session}" not in self.headers.get("Cookie", ""):
+                status, body = 401, "{}"
             self.send_response(status)
+            if session and path == "/rest/login":
+                self.send_header("Set-Cookie", f"n8n-auth={session}; Path=/; HttpOnly; Secure")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body.encode())
@@ -91,6 +99,22 @@ def test_a_key_that_n8n_does_not_make_is_one_sentence(make_settings: MakeSetting
         open_api(n8n_target(make_settings(n8n_url=url))),
     ):
         pass
+
+
+def test_a_key_is_made_where_n8n_marks_its_cookie_for_tls(make_settings: MakeSettings, tmp_path: Path) -> None:
+    answers = {
+        "/rest/login": (200, '{"data": {}}'),
+        "/rest/api-keys": (200, '{"data": {"items": [], "rawApiKey": "n8n-key"}}'),
+    }
+    key_file = tmp_path / "n8n-api-key"
+
+    with (
+        answering(answers, session="s3ss10n") as url,
+        open_api(n8n_target(make_settings(n8n_url=url, n8n_api_key_file=key_file))),
+    ):
+        pass
+
+    assert key_file.read_text() == "n8n-key"
 
 
 @pytest.mark.parametrize(
