@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -104,9 +104,11 @@ class Replica:
         response.raise_for_status()
         return response.json() if response.content else None
 
-    def add(self, name: str, text: str, *, users: list[str], wait: float = 0) -> str:
+    def add(self, name: str, text: str, *, users: Sequence[str] = (), everyone: bool = False, wait: float = 0) -> str:
         """Put in a document for these readers, or for nobody; return its id."""
-        said: dict[str, Any] = {"user": users} if users else {"nobody": "true"}
+        said: dict[str, Any] = {"user": list(users)} if users else {"nobody": "true"}
+        if everyone:
+            said = {"everyone": "true"}
         file = {"file": (name, text.encode(), "text/markdown")}
         return str(self.call("POST", "/documents", data=said, files=file, params={"wait": wait}, timeout_s=60)["id"])
 

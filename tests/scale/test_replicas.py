@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
+import json
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from aiohttp import web
 
+from pipelines.stores.ledger import Ledger
 from pipelines.stores.postgres import open_database
 from pipelines.stores.registry import Registry
+from tests.contract.redis_server import running_redis
+from tests.fakes.n8n import N8n, answer, chunk, stream
 from tests.scale.deployment import Deployment, make_deployment
 from tests.scale.replicas import Launcher, Replica, launching, qdrant_process, running, until
 from tests.unit.ingest.ingestion import quick_folder
@@ -121,6 +129,67 @@ def test_pipelines_that_starts_while_workers_publish_leaves_alone_what_is_theirs
         assert registry.counts() == {"ready": len(origins)}
     assert "was put right" not in api.log.read_text()
     print(f"pipelines was killed and started {lives} times")
+
+
+async def test_a_turn_may_run_over_three_replicas_and_is_counted_once(
+    deployment: Deployment, launcher: Launcher, registry_url: str, tmp_path: Path
+) -> None:
+    """The gateway is one replica, retrieval another and the model router a third, as n8n's calls happen to land."""
+    replicas: list[Replica] = []
+
+    async def workflow(request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        found = await asyncio.to_thread(replicas[1].call, "POST", "/retrieve", json={**body, "execution_id": "77"})
+        messages = [{"role": "system", "content": found["system"]}, {"role": "user", "content": found["prompt"]}]
+        asked = {**body["ask"], "messages": messages}
+        said = await asyncio.to_thread(replicas[2].call, "POST", "/llm/v1/chat/completions", json=asked)
+        text = said["choices"][0]["message"]["content"]
+        return await stream(request, chunk("item", json.dumps(found), "Send citations"), answer(text))
+
+    (tmp_path / "n8n-key").write_text("n8n-key")
+    with running_redis() as shared:
+        async with N8n(workflow) as n8n:
+            told = {
+                "N8N_URL": n8n.url,
+                "WORKFLOW_URL": n8n.url,
+                "N8N_API_KEY_FILE": str(tmp_path / "n8n-key"),
+                "CACHE_URL": shared.url,
+                "CLIENT_API_KEY": "client-" * 4,
+                "INGEST_HERE": "true",
+            }
+            with_n8n = replace(deployment, environment={**deployment.environment, **told})
+            replicas += [Replica(launcher, with_n8n, "serve", name) for name in ("gateway", "retrieval", "router")]
+            with running(*replicas):
+                document = await asyncio.to_thread(
+                    replicas[2].add, "hotel.md", "# Hotels\n\nA hotel costs 180 EUR a night.", everyone=True, wait=30
+                )
+
+                def ask() -> dict[str, Any]:
+                    question = [{"role": "user", "content": "What does a hotel cost a night?"}]
+                    answered = httpx.post(
+                        f"{replicas[0].url}/v1/chat/completions",
+                        headers={"Authorization": f"Bearer {told['CLIENT_API_KEY']}"},
+                        json={"model": "company-documents", "messages": question},
+                        timeout=60,
+                    )
+                    assert answered.is_success, (answered.text, [replica.said() for replica in replicas])
+                    body: dict[str, Any] = answered.json()
+                    return body
+
+                first = await asyncio.to_thread(ask)
+                assert "180 EUR a night" in first["choices"][0]["message"]["content"], first
+                assert first["usage"]["total_tokens"] > 0, "the gateway knows what the router of another has measured"
+                await asyncio.to_thread(
+                    replicas[1].call, "PUT", f"/documents/{document}/access", json={"users": ["anna"]}
+                )
+                closed = await asyncio.to_thread(ask)
+                assert "180" not in closed["choices"][0]["message"]["content"]
+                for replica in replicas:
+                    replica.stop()
+    ledger = Ledger(registry_url)
+    sums = ledger.sums("day", dt.date(2000, 1, 1))
+    ledger.close()
+    assert sum(tally.calls for _, tally in sums) == 2
 
 
 # --- kills ---
