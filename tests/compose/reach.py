@@ -62,6 +62,9 @@ SERVICES: Mapping[str, Service] = {
 }
 
 
+OUTSIDE = _http(80, "/", "^HTTP/1")
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """One part at one of its addresses, or by its name."""
@@ -80,6 +83,12 @@ def addresses(stack: Deployment, services: Sequence[str]) -> list[Address]:
     return found
 
 
+def address_outside(url: str) -> Address:
+    """A web server outside, by its address: a name may be known and still lead nowhere."""
+    name = urlsplit(url).hostname or ""
+    return Address("outside", str(socket.getaddrinfo(name, 80, socket.AF_INET)[0][4][0]))
+
+
 def reached_from_service(stack: Deployment, service: str, called: Sequence[Address]) -> set[str]:
     """The parts that answer this one."""
     return _numbered(called, docker("exec", stack.container(service).id, "sh", "-c", _PROBE, "probe", *_asked(called)))
@@ -96,15 +105,6 @@ def reached_from_here(called: Sequence[Address]) -> set[str]:
     return _numbered(called, run("sh", "-c", _PROBE, "probe", *_asked(called)))
 
 
-def reaches_outside(stack: Deployment, service: str, url: str) -> bool:
-    """Whether a part is answered by a web server outside, called by its address, not by its name."""
-    name = urlsplit(url).hostname or ""
-    ip = socket.getaddrinfo(name, 80, socket.AF_INET)[0][4][0]
-    says = rf"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"
-    asked = [str(PATIENCE_S), "0", str(ip), "80", says, "12", "^HTTP/1"]
-    return bool(docker("exec", stack.container(service).id, "sh", "-c", _PROBE, "probe", *asked).split())
-
-
 def listens(host: str, port: int) -> bool:
     """Whether a connection is taken."""
     with suppress(OSError), socket.create_connection((host, port), timeout=2):
@@ -115,7 +115,7 @@ def listens(host: str, port: int) -> bool:
 def _asked(called: Sequence[Address]) -> list[str]:
     asked = [str(PATIENCE_S)]
     for number, address in enumerate(called):
-        service = SERVICES[address.service]
+        service = SERVICES.get(address.service, OUTSIDE)
         asked += [str(number), address.host, str(service.port), service.says, str(service.length), service.answers]
     return asked
 
