@@ -43,6 +43,10 @@ _BY_CODE = {
         ("SlowDown", "Throttling", "ThrottlingException", "RequestThrottled", "ServiceUnavailable", "503"),
         "is asked too often; it will be asked again later.",
     ),
+    **dict.fromkeys(
+        ("InternalError", "InternalFailure", "500"),
+        "failed within; it will be asked again. On a server of your own, see its log and that its disk is not full.",
+    ),
     "RequestTimeTooSkewed": "cannot be asked: the clock of this machine is wrong; set it.",
 }
 _OTHER_REGION = frozenset(

@@ -97,6 +97,11 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
+    except errors.DiskFull as error:
+        raise StoreUnavailable(
+            "The registry's PostgreSQL has no room left: make some on its disk. What it has can still be read.",
+            retry_after=60,
+        ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, errors.InternalError) as error:
         raise StoreUnavailable(
             f"The registry's PostgreSQL does not answer: {first_line(error)}", retry_after=5

@@ -22,6 +22,7 @@ READ_S = 10
 """For a call that a reader waits for."""
 LEARN_S = 10.0
 """How long a node of a cluster may take to learn of a collection that was made through another one."""
+_FULL = "No space left on device"
 PAGE = 1000
 """Points in one step of a scroll."""
 OLDEST = (1, 19)
@@ -195,6 +196,8 @@ def _explain(error: UnexpectedResponse) -> str:
     if error.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         return "Qdrant refuses the key: check QDRANT_API_KEY."
     said = error.content.decode("utf-8", "replace")[:300]
+    if _FULL in said:
+        return "Qdrant's disk is full: make room on it. What it has is still found."
     return f"Qdrant refuses with {error.status_code}: {said}"
 
 

@@ -245,6 +245,10 @@ def refusals() -> Sequence[tuple[Response, str]]:
     return [
         (Response("Invalid API key", 403), "check QDRANT_API_KEY"),
         (Response('{"status": {"error": "out of memory"}}', 500), "refuses with 500.*out of memory"),
+        (
+            Response('{"status": {"error": "Service internal error: No space left on device: WAL"}}', 500),
+            "Qdrant's disk is full: make room",
+        ),
         (Response("<html>", 200), "does not answer"),
         (Response('{"status": {"error": "limit"}}', 429, {"Retry-After": "7"}), "asked too often"),
     ]

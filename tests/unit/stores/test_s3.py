@@ -177,6 +177,7 @@ SENTENCES = {
         "in another region: set AWS_REGION to eu-west-3",
     ),
     "RequestTimeTooSkewed": (refusal(403, "RequestTimeTooSkewed"), "the clock of this machine is wrong"),
+    "InternalError": (refusal(500, "InternalError"), "failed within; .* that its disk is not full"),
     "SlowDown": (refusal(503, "SlowDown"), "is asked too often"),
     "unknown": (refusal(400, "SomethingNew", "It is new"), "answered SomethingNew: It is new"),
 }
