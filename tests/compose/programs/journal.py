@@ -26,8 +26,8 @@ class Journal:
     """A file of changes. When it is opened, a last one that a kill has cut off is dropped."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
-        self._file.touch()
+        self.file = file
+        self.file.touch()
         end = self._whole()
         self._out: BinaryIO = file.open("r+b")
         self._out.truncate(end)
@@ -42,7 +42,7 @@ class Journal:
         self._out.flush()
 
     def changes(self) -> Iterator[Change]:
-        with self._file.open("rb") as file:
+        with self.file.open("rb") as file:
             while lengths := file.read(_LENGTHS.size):
                 head, body = _LENGTHS.unpack(lengths)
                 yield Change(**json.loads(file.read(head)), body=file.read(body))
@@ -51,8 +51,8 @@ class Journal:
         self._out.close()
 
     def _whole(self) -> int:
-        size, end = self._file.stat().st_size, 0
-        with self._file.open("rb") as file:
+        size, end = self.file.stat().st_size, 0
+        with self.file.open("rb") as file:
             while len(lengths := file.read(_LENGTHS.size)) == _LENGTHS.size:
                 following = end + _LENGTHS.size + sum(_LENGTHS.unpack(lengths))
                 if following > size:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
+from shutil import disk_usage
 from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -30,6 +31,8 @@ from tests.compose.programs.journal import Change, Journal
 from tests.compose.programs.s3_signature import refusal
 
 PORT = 8333
+MIN_FREE = 2**20
+"""The vendor's takes nothing more while less than a part of the disk is free, and says only that it failed."""
 
 
 class _Variables(BaseSettings):
@@ -87,6 +90,11 @@ class ObjectStore:
         asked = {name: value for name, value in environ.items() if isinstance(value, str)}
         if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return self._ask(asked, body)
+        if disk_usage(self._journal.file).free < MIN_FREE + len(body):
+            said = "We encountered an internal error, please try again."
+            return Response(
+                f"<Error><Code>InternalError</Code><Message>{said}</Message></Error>", 500, mimetype="text/xml"
+            )
         with self._one_change:
             answer = self._ask(asked, body)
             if answer.status_code < 300:

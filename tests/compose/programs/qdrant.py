@@ -6,6 +6,8 @@ qdrant [--uri http://qdrant-1:6335] [--bootstrap http://qdrant-1:6335]
 from __future__ import annotations
 
 import argparse
+import re
+import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,8 +16,9 @@ import uvicorn
 from pydantic import Field
 from pydantic_settings import BaseSettings
 from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -23,6 +26,10 @@ from tests.fakes.qdrant_server import QdrantServer
 
 STORAGE = Path("/qdrant/storage")
 PORT = 6333
+WAL_CAPACITY = 32 * 2**20
+"""As the vendor's default is."""
+DISK_FULL = "No space left on device: WAL buffer size exceeds available disk space"
+_CHANGE = re.compile("/points/(payload|vectors|delete|batch)|/index$")
 
 
 class _Variables(BaseSettings):
@@ -42,7 +49,7 @@ def main() -> None:
         return
     server = QdrantServer(STORAGE, api_key=_Variables().api_key)
     try:
-        _serve(_with_open_health(server.app()))
+        _serve(refusing_when_full(_with_open_health(server.app())))
     finally:
         server.close()
 
@@ -66,6 +73,18 @@ def passing_on(first: str) -> Starlette:
 
     methods = ["GET", "PUT", "POST", "PATCH", "DELETE"]
     return Starlette(routes=[Route("/{path:path}", pass_on, methods=methods)])
+
+
+def refusing_when_full(app: ASGIApp) -> ASGIApp:
+    """Refuse every change once less than the log of changes may take is free, as the vendor's server does."""
+
+    async def refuse(request: Request, go_on: RequestResponseEndpoint) -> Response:
+        changes = request.method in ("PUT", "PATCH") or _CHANGE.search(request.url.path)
+        if changes and shutil.disk_usage(STORAGE).free < WAL_CAPACITY:
+            return JSONResponse({"status": {"error": f"Service internal error: {DISK_FULL}"}, "time": 0.0}, 500)
+        return await go_on(request)
+
+    return BaseHTTPMiddleware(app, dispatch=refuse)
 
 
 def _with_open_health(app: Starlette) -> Starlette:
