@@ -22,6 +22,7 @@ main() {
 	make_documents "${1:-}"
 	if [ "${1:-}" != --native ]; then look_ahead; fi
 	refuse_placeholders
+	if [ "${1:-}" != --native ]; then refuse_weak; fi
 }
 
 say() { echo "make env: $1" >&2; }
@@ -141,6 +142,21 @@ refuse_placeholders() {
 	if [ -n "$unset_names" ]; then
 		fail ".env still holds the placeholder, or nothing, for$unset_names: delete the line and run \`make env\` again, or set a value of your own."
 	fi
+}
+
+# As pipelines/settings.py and check-settings do, whose line `docker compose up -d` does not show.
+refuse_weak() {
+	for name in $wanted; do
+		case $name in
+		DEFAULT_ACCESS) continue ;;
+		OPEN_WEBUI_ADMIN_PASSWORD | N8N_OWNER_PASSWORD | UPLOAD_FORM_PASSWORD) least=8 ;;
+		*) least=16 ;;
+		esac
+		value=$(value_of "$name")
+		if [ "${#value}" -lt "$least" ]; then
+			fail "$name in .env is shorter than $least characters: set a longer one, or delete the line and run \`make env\` again."
+		fi
+	done
 }
 
 main "$@"

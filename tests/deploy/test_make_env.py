@@ -145,6 +145,25 @@ def test_a_placeholder_is_left_and_named(checkout: Path, make_env: Run, written:
     assert whole in before.decode()
 
 
+@pytest.mark.parametrize(
+    ("name", "least"), [("IDENTITY_SECRET", 16), ("QDRANT_API_KEY", 16), ("N8N_OWNER_PASSWORD", 8)]
+)
+def test_a_weak_secret_is_left_and_named(checkout: Path, make_env: Run, name: str, least: int) -> None:
+    make_env()
+    whole = (checkout / ".env").read_text()
+    (checkout / ".env").write_text(f"{whole}{name}={'x' * (least - 1)}\n")
+
+    done = make_env()
+
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"make env: {name} in .env is shorter than {least} characters: set a longer one, or delete the line and run "
+        "`make env` again.\n"
+    )
+    (checkout / ".env").write_text(f"{whole}{name}={'x' * least}\n")
+    assert make_env().returncode == 0
+
+
 def test_of_several_lines_the_last_counts(checkout: Path, make_env: Run) -> None:
     (checkout / ".env").write_text("IDENTITY_SECRET=change-me\nIDENTITY_SECRET=a-value-of-my-own\n")
 
