@@ -10,8 +10,10 @@ import sys
 
 import ollama
 from aiohttp import web
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tests.models.pull import Fault, Library
 from tests.models.server import ModelServer
 
 PORT = 11434
@@ -21,6 +23,8 @@ class _Variables(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="OLLAMA_")
 
     num_parallel: int | None = None
+    pull_fault: Fault | None = Field(default=None, validation_alias="STAND_IN_PULL_FAULT")
+    """What goes wrong with every pull, as in `offline`; the vendor's knows no such variable."""
 
 
 def main() -> int:
@@ -32,7 +36,8 @@ def main() -> int:
         commands.add_parser(name).add_argument("model")
     arguments = parser.parse_args()
     if arguments.command == "serve":
-        app = ModelServer(_Variables().num_parallel).app()
+        variables = _Variables()
+        app = ModelServer(variables.num_parallel, library=Library(fault=variables.pull_fault)).app()
         web.run_app(app, host="0.0.0.0", port=PORT, access_log=None, handler_cancellation=True)  # noqa: S104
         return 0
     try:
