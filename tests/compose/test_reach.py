@@ -144,8 +144,8 @@ def test_no_part_is_root_or_holds_a_capability_but_those_that_are_written(
         if container.service in ONE_SHOTS:
             continue
         users = {
-            line.split()[0]
-            for line in docker("top", container.id, "-eo", "uid,args").splitlines()[1:]
+            line.split()[1]
+            for line in docker("top", container.id, "-eo", "pid,uid,args").splitlines()[1:]
             if "docker-init" not in line
         }
         assert users == {USERS[container.service]}, container.service
@@ -186,6 +186,6 @@ def test_no_secret_is_in_an_image_a_command_line_or_a_log(stack: Deployment) -> 
     }
     assert len(secrets) >= 8
     for container in stack.containers():
-        commands = docker("top", container.id, "-eo", "args") if container.state == "running" else ""
+        commands = docker("top", container.id, "-eo", "pid,args") if container.state == "running" else ""
         told = commands + stack.logs(container.service)
         assert not [secret for secret in secrets if secret in told], container.service
