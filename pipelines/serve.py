@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -31,4 +34,20 @@ async def serve(settings: Settings) -> None:
             lifespan="off",
             timeout_graceful_shutdown=GRACE_S,
         )
-        await uvicorn.Server(config).serve()
+        with _outliving_signals():
+            await uvicorn.Server(config).serve()
+
+
+@contextmanager
+def _outliving_signals() -> Iterator[None]:
+    """Be told to stop by uvicorn's return alone.
+
+    Once it has stopped, uvicorn 0.54 sends the process the same signal again, which would end it here: with the
+    ledger's last second unwritten and nothing released.
+    """
+    former = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
