@@ -30,7 +30,7 @@ IMAGE_OPTIONS = --build-arg VERSION=$(VERSION) --build-arg REVISION=$(shell git 
 IF_INSTALLED = @test -x $(RAGLINE) || { echo "Nothing is installed here yet, so nothing is running."; exit 0; };
 
 .DEFAULT_GOAL := help
-.PHONY: help env up down status logs demo test test-compose image pin-images lint fix bench bench-ingest bench-retrieval bench-router lock clean python
+.PHONY: help env up down status logs demo test test-compose image pin-images lint fix bench bench-ingest bench-retrieval bench-router bench-compose lock clean python
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-15s %s\n", $$1, $$2 }'
@@ -90,6 +90,9 @@ bench-retrieval: $(ENV)/.dev ## how fast passages are found, in how much memory,
 
 bench-router: $(ENV)/.dev $(STATE_DIR)/env/litellm/.ready ## what the model router adds to a model, beside LiteLLM's proxy
 	@$(ENV)/bin/python -m tests.bench.router --state-dir $(STATE_DIR)
+
+bench-compose: $(ENV)/.dev ## memory, processor and disk of the stack in containers, and the time to its first answer
+	@$(ENV)/bin/python -m tests.bench.compose_sizes --state-dir $(STATE_DIR)
 
 clean: down ## remove what was installed; documents, chats and workflows stay
 	@rm -rf $(STATE_DIR)/env $(STATE_DIR)/models .mypy_cache .ruff_cache .pytest_cache .hypothesis

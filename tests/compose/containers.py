@@ -30,6 +30,9 @@ class Container:
     pid: int
     restarts: int
     started_at: str
+    limit_mb: float
+    """Of its memory; 0 is none."""
+    oom_killed: bool
     networks: frozenset[str]
     published: frozenset[str]
     """Addresses of the host, as in 127.0.0.1:3000."""
@@ -102,6 +105,8 @@ def _container(inspected: dict[str, Any]) -> Container:
         pid=state["Pid"],
         restarts=inspected["RestartCount"],
         started_at=state["StartedAt"],
+        limit_mb=inspected["HostConfig"]["Memory"] / 2**20,
+        oom_killed=state["OOMKilled"],
         networks=frozenset(inspected["NetworkSettings"]["Networks"]),
         published=frozenset(f"{binding['HostIp']}:{binding['HostPort']}" for binding in bindings),
     )
