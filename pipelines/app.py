@@ -28,7 +28,7 @@ def create_app(services: Services) -> FastAPI:
     app = FastAPI(title="Ragline pipelines", version=__version__, docs_url=None, redoc_url=None)
     app.include_router(gateway_api(services.gateway))
     app.include_router(retrieve_api(services.retriever, authorize, services.gateway.limits, services.retrievals))
-    app.include_router(router_api(services.router, authorize, answers=services.answers))
+    app.include_router(router_api(services.router, authorize, answers=services.answers, departures=services.departures))
     app.include_router(documents_api(documents.library, authorize, services.settings.max_document_mb))
     uploads = OpenWebUIUploads(documents.library, services.gateway.identity, services.settings.max_document_mb)
     app.include_router(open_webui_api(uploads))

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from pipelines.answer.cache.answer_cache import AnswerCache
+from pipelines.answer.departures import Departures
 from pipelines.answer.gateway import Gateway
 from pipelines.answer.generate.router import ModelRouter
 from pipelines.answer.identity import Identity
@@ -39,6 +40,7 @@ class Services:
     router: ModelRouter
     answers: AnswerCache
     gateway: Gateway
+    departures: Departures | None = None
 
 
 @asynccontextmanager
@@ -57,7 +59,7 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
         router = open_router(settings, embedding, caches.calls, spending)
         opened.push_async_callback(router.close)
         path = AnswerPath(
-            workflow=await opened.enter_async_context(_workflow(settings)),
+            workflow=await opened.enter_async_context(_workflow(settings, caches.departures)),
             calls=router.calls,
             deadline_s=settings.answer_deadline_s,
             prices=prices,
@@ -76,6 +78,7 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
             router=router,
             answers=AnswerCache(router, caches.retrievals, caches.kept, spending=spending),
             gateway=_gateway(settings, path, router, offer, caches),
+            departures=caches.departures,
         )
 
 
@@ -101,7 +104,7 @@ def _retriever(settings: Settings, documents: Documents, router: ModelRouter) ->
     )
 
 
-def _workflow(settings: Settings) -> WorkflowClient:
+def _workflow(settings: Settings, departures: Departures | None) -> WorkflowClient:
     return WorkflowClient(
         settings.workflow_url,
         path=settings.workflow_path,
@@ -109,6 +112,7 @@ def _workflow(settings: Settings) -> WorkflowClient:
         api_key_file=settings.n8n_api_key_file,
         idle_timeout_s=settings.workflow_idle_timeout_s,
         api_url=settings.n8n_url,
+        departures=departures,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from pipelines.answer.answered_turns import AnsweredTurns
 from pipelines.answer.cache.kept_answers import KeptAnswers
+from pipelines.answer.departures import Departures
 from pipelines.answer.generate.model_calls import InProcessModelCalls, ModelCalls
 from pipelines.answer.generate.shared_model_calls import SharedModelCalls
 from pipelines.answer.retrievals import Retrievals
@@ -27,6 +28,7 @@ class Caches:
     calls: ModelCalls
     retrievals: Retrievals
     turns: AnsweredTurns
+    departures: Departures | None
     kept: KeptAnswers | None
     shared: Cache | None
 
@@ -46,6 +48,8 @@ def open_caches(settings: Settings) -> Caches:
         calls=SharedModelCalls(shared) if shared else InProcessModelCalls(),
         retrievals=Retrievals(notes),
         turns=AnsweredTurns(notes),
+        # within one process n8n's own stop reaches the model
+        departures=Departures(shared) if shared else None,
         kept=KeptAnswers(answers, settings.answer_cache_ttl_s) if settings.answer_cache_mb else None,
         shared=shared,
     )

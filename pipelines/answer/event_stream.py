@@ -27,19 +27,24 @@ KEEPALIVE_S = 15.0
 logger = logging.getLogger(__name__)
 
 
-async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Return what `work` returns; when the reader leaves first, cancel it and raise `Cancelled`."""
+async def while_connected(
+    receive: Receive, work: Coroutine[Any, Any, T], *, left: Callable[[], Coroutine[Any, Any, None]] | None = None
+) -> T:
+    """Return what `work` returns; when the reader leaves first, cancel it and raise `Cancelled`.
+
+    `left` returns when the reader has left who is behind the one that is connected here.
+    """
     working = asyncio.ensure_future(work)
-    watching = asyncio.ensure_future(_disconnected(receive))
+    watching = [asyncio.ensure_future(_disconnected(receive)), *([asyncio.ensure_future(left())] if left else [])]
     try:
-        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((working, *watching), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
         raise Cancelled("The reader went away.")
     finally:
-        working.cancel()
-        watching.cancel()
-        await asyncio.gather(working, watching, return_exceptions=True)
+        for each in (working, *watching):
+            each.cancel()
+        await asyncio.gather(working, *watching, return_exceptions=True)
 
 
 class EventStream(Response):
@@ -47,7 +52,8 @@ class EventStream(Response):
 
     The response begins with the first event, or with a keepalive comment after `keepalive_s` of silence. An error
     before that is raised, so that the application answers it with its status; after that `render_error` makes the
-    event that ends the stream. When the reader leaves, `events` is closed at once.
+    event that ends the stream. When the reader leaves, or `left` returns because somebody behind has, `events` is
+    closed at once.
     """
 
     media_type = "text/event-stream"
@@ -59,21 +65,26 @@ class EventStream(Response):
         render_error: Callable[[RaglineError], bytes],
         headers: Mapping[str, str] | None = None,
         keepalive_s: float = KEEPALIVE_S,
+        left: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.status_code = 200
         self.background = None
         self._events = events
         self._render_error = render_error
         self._keepalive_s = keepalive_s
+        self._left = left
         # nginx buffers a proxied response unless it is told not to.
         self.init_headers({"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **(headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         line = _Line(send, self.raw_headers)
         try:
-            await while_connected(receive, self._run(line))
-        except Cancelled:
+            await while_connected(receive, self._run(line), left=self._left)
+        except Cancelled as error:
             logger.info("The reader left before the answer was whole.")
+            if self._left:  # whoever is connected may still be there
+                await line.write(self._render_error(error))
+                await line.end()
 
     async def _run(self, line: _Line) -> None:
         keeping_alive = asyncio.create_task(line.keep_alive(self._keepalive_s))

@@ -20,6 +20,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from pipelines.answer.departures import Departures
 from pipelines.errors import DeadlineExceeded, RaglineError, WorkflowFailed, WorkflowUnavailable
 
 EVENT_NODE_PREFIX = "Send "
@@ -151,12 +152,17 @@ class WorkflowClient:
         idle_timeout_s: float,
         connect_timeout_s: float = 5,
         api_url: str = "",
+        departures: Departures | None = None,
     ) -> None:
-        """`url` is where webhooks are called, `api_url` where runs are stopped, if n8n itself is elsewhere."""
+        """`url` is where webhooks are called, `api_url` where runs are stopped, if n8n itself is elsewhere.
+
+        A turn that is given up is written down in `departures` too.
+        """
         self._webhook = f"{url.rstrip('/')}/webhook/{path}"
         self._api_url = (api_url or url).rstrip("/")
         self._key = key
         self._api_key_file = api_key_file
+        self._departures = departures
         # sock_read is the idle limit: n8n sends a keepalive every 30 s for as long as the execution lives.
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=idle_timeout_s)
         self._session: aiohttp.ClientSession | None = None
@@ -199,7 +205,7 @@ class WorkflowClient:
                 if whole:
                     response.release()
                 else:
-                    self._abandon(response, parser)
+                    self._abandon(response, parser, request_id)
         except TimeoutError as error:
             raise DeadlineExceeded("The workflow fell silent and was stopped; ask again.") from error
         except aiohttp.ClientConnectorError as error:
@@ -229,14 +235,16 @@ class WorkflowClient:
         assert self._session is not None, "use WorkflowClient as a context manager"
         return self._session
 
-    def _abandon(self, response: aiohttp.ClientResponse, parser: StreamParser) -> None:
+    def _abandon(self, response: aiohttp.ClientResponse, parser: StreamParser, request_id: str) -> None:
         # In a task of its own: the caller is being cancelled and must not wait for n8n.
-        task = asyncio.get_running_loop().create_task(self._stop(response, parser))
+        task = asyncio.get_running_loop().create_task(self._stop(response, parser, request_id))
         self._stops.add(task)
         task.add_done_callback(self._stops.discard)
 
-    async def _stop(self, response: aiohttp.ClientResponse, parser: StreamParser) -> None:
+    async def _stop(self, response: aiohttp.ClientResponse, parser: StreamParser, request_id: str) -> None:
         try:
+            if self._departures:
+                await self._departures.note(request_id)
             execution = parser.execution_id or await _read_execution_id(response, parser)
             if not (execution and self._api_key_file):
                 return

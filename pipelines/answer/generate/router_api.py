@@ -9,12 +9,14 @@ import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, Protocol
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
+from pipelines.answer.departures import Departures
 from pipelines.answer.event_stream import EventStream, while_connected
 from pipelines.answer.generate.coalesce import coalesce, window_s
 from pipelines.answer.generate.completion import Completion
@@ -49,11 +51,16 @@ class Answers(Protocol):
 
 
 def router_api(
-    router: ModelRouter, authorize: Callable[[Request], None], *, answers: Answers | None = None
+    router: ModelRouter,
+    authorize: Callable[[Request], None],
+    *,
+    answers: Answers | None = None,
+    departures: Departures | None = None,
 ) -> APIRouter:
     """The routes over `router`; `authorize` raises `Unauthorized` for a caller without the internal key.
 
-    Calls are answered by `answers` where it is given, else by the router.
+    Calls are answered by `answers` where it is given, else by the router; those of a turn that is among the
+    `departures` end early.
     """
     asked_first = answers or router
 
@@ -75,10 +82,11 @@ def router_api(
         await _refuse_second_voice(router, body.request_id)
         asked = body.request(body.request_id or uuid.uuid4().hex)
         headers = {"X-Request-Id": asked.request_id}
+        left = partial(departures.of, asked.request_id) if departures and body.request_id else None
         if body.stream:
             chunks = _chunks(asked_first, asked, include_usage=body.stream_options.include_usage)
-            return EventStream(chunks, render_error=error_line, headers=headers)
-        whole = await while_connected(request.receive, _completion(asked_first, asked))
+            return EventStream(chunks, render_error=error_line, headers=headers, left=left)
+        whole = await while_connected(request.receive, _completion(asked_first, asked), left=left)
         return JSONResponse(whole, headers=headers)
 
     return api

@@ -13,6 +13,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.answer.departures import Departures
 from pipelines.answer.workflow import (
     StreamParser,
     WorkflowClient,
@@ -22,6 +23,7 @@ from pipelines.answer.workflow import (
     WorkflowText,
 )
 from pipelines.errors import DeadlineExceeded, WorkflowFailed, WorkflowUnavailable
+from pipelines.stores.cache import MemoryCache
 from tests.fakes.n8n import CITATIONS, N8n, answer, chunk, stream
 
 
@@ -163,6 +165,23 @@ async def test_leaving_early_stops_the_execution_within_a_second(api_key: Path) 
                     break
         async with asyncio.timeout(1):
             assert await n8n.stopped.get() == "77"
+
+
+async def test_leaving_early_is_told_to_whoever_runs_the_model(api_key: Path) -> None:
+    async def webhook(request: web.Request) -> web.StreamResponse:
+        return await stream(request, CITATIONS, chunk("begin"), chunk("item", "a"), then=30)
+
+    departures = Departures(MemoryCache(10_000), look_s=0.01)
+    told = asyncio.create_task(departures.of("r"))
+    async with N8n(webhook) as n8n:
+        workflow = WorkflowClient(
+            n8n.url, path="answer-question", key="k" * 16, api_key_file=None, idle_timeout_s=5, departures=departures
+        )
+        async with workflow, aclosing(workflow.run({}, request_id="r")) as events:
+            async for event in events:
+                if isinstance(event, WorkflowText):
+                    break
+        await asyncio.wait_for(told, 1)
 
 
 async def test_webhooks_may_be_answered_elsewhere_than_where_runs_are_stopped(api_key: Path) -> None:

@@ -13,12 +13,14 @@ import orjson
 import pytest
 from fastapi import FastAPI, Request
 
+from pipelines.answer.departures import Departures
 from pipelines.answer.generate.circuit import FAILURES
 from pipelines.answer.generate.model_calls import ModelCall
 from pipelines.answer.generate.router import ModelRouter
 from pipelines.answer.generate.router_api import router_api
 from pipelines.error_responses import add_error_handlers
 from pipelines.errors import Unauthorized
+from pipelines.stores.cache import MemoryCache
 from tests.fakes.served import served
 from tests.models import ModelServer, running_model_server
 from tests.unit.answer.generate.test_router import build_router
@@ -34,10 +36,10 @@ def authorize(request: Request) -> None:
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 
 
-def _app(router: ModelRouter) -> FastAPI:
+def _app(router: ModelRouter, departures: Departures | None = None) -> FastAPI:
     app = FastAPI()
     add_error_handlers(app)
-    app.include_router(router_api(router, authorize))
+    app.include_router(router_api(router, authorize, departures=departures))
     return app
 
 
@@ -315,3 +317,27 @@ async def test_nobody_without_the_internal_key_is_served(url: str, headers: dict
 
 async def test_lists_models_as_openai_does(client: openai.AsyncOpenAI) -> None:
     assert "extractive/quotes" in {model.id for model in (await client.models.list()).data}
+
+
+async def test_a_call_whose_reader_has_left_another_replica_ends_and_so_does_the_model(
+    server: ModelServer, router: ModelRouter
+) -> None:
+    departures = Departures(MemoryCache(10_000), look_s=0.01)
+    body = _body("ollama/mock-ttft0-itl50-len600", request_id="r1")
+    async with (
+        served(_app(router, departures)) as url,
+        httpx.AsyncClient(base_url=f"{url}/llm/v1", headers=AUTHORIZED, timeout=10) as http,
+        http.stream("POST", "/chat/completions", json=body) as response,
+    ):
+        lines = response.aiter_lines()
+        while '"content"' not in await anext(lines):
+            pass
+        await departures.note("r1")
+        left = time.monotonic()
+        rest = [line async for line in lines]
+    assert time.monotonic() - left < 1
+    assert '"code":"cancelled"' in "".join(rest)
+    assert "[DONE]" not in "".join(rest)
+    while not server.stats.cancelled:
+        assert time.monotonic() - left < 2
+        await asyncio.sleep(0.01)
