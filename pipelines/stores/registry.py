@@ -12,18 +12,16 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from psycopg import Connection
 
 from pipelines.domain import DocumentRecord, DocumentState, Grant
 from pipelines.errors import UnknownDocument
+from pipelines.stores.locked_document import LockedDocument
 from pipelines.stores.postgres import Database, Row, translated
 from pipelines.stores.registry_rows import (
     ALONE,
     CLAIM,
-    CONFIRM,
-    FINISH,
     LOCK,
     LOCK_ONE,
     NOT_ALONE,
@@ -31,11 +29,9 @@ from pipelines.stores.registry_rows import (
     QUEUED,
     TAKE_TURN,
     UNLOCK,
-    Finished,
     GrantedBy,
     Known,
     Listing,
-    finished_row,
     grant_row,
     listing_row,
     read_grant,
@@ -367,36 +363,6 @@ class Registry:
     def _connection(self) -> Iterator[Connection[Row]]:
         with translated(), self._database.connection() as connection:
             yield connection
-
-
-@dataclass(frozen=True, slots=True)
-class LockedDocument:
-    """A document's row while nobody else can change it."""
-
-    _connection: Connection[Row]
-    record: DocumentRecord
-
-    def finish(self, finished: Finished) -> None:
-        """The document is wholly searchable; queued again meanwhile, it stays queued."""
-        self._connection.execute(FINISH, {"id": self.record.id, **finished_row(finished)})
-        with self._connection.cursor() as cursor:
-            cursor.executemany(
-                "INSERT INTO indexed VALUES (%s, %s, %s) "
-                "ON CONFLICT (generation, document_id) DO UPDATE SET content_hash = excluded.content_hash",
-                [(generation, self.record.id, finished.content_hash) for generation in finished.generations],
-            )
-
-    def confirm(self, version: str) -> None:
-        """The document is as it was indexed: only its source says something else of its bytes."""
-        self._connection.execute(CONFIRM, {"id": self.record.id, "version": version})
-
-    def access_told(self) -> None:
-        """The index has been told who may read the document."""
-        self._connection.execute("UPDATE document SET access_due = false WHERE id = %s", [self.record.id])
-
-    def delete(self) -> None:
-        """Nothing is left of the document."""
-        self._connection.execute("DELETE FROM document WHERE id = %s", [self.record.id])
 
 
 def _is_alone(connection: Connection[Row], what: str, wait_s: float | None) -> bool:
