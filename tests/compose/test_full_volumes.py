@@ -7,7 +7,6 @@ file is put that takes all the room that is left.
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -119,7 +118,7 @@ def _mounted(parent: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        run("umount", "--lazy", str(folder))
 
 
 def _within(true: Callable[[], bool]) -> None:
