@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -33,7 +34,7 @@ def add(name: str) -> str:
 
     with _client() as client:
         origin = f"upload://compose/{name}"
-        return str(client.add(name, sys.stdin.buffer, origin=origin, grant=Grant(everyone=True)).origin)
+        return str(client.add(name, BytesIO(sys.stdin.buffer.read()), origin=origin, grant=Grant(everyone=True)).origin)
 
 
 def sync() -> list[str]:
