@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 FIGURES = pytest.StashKey[list[str]]()
+SHARED = pytest.StashKey[Deployment]()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -55,10 +56,22 @@ def images(request: pytest.FixtureRequest) -> Images:
 def arrival(request: pytest.FixtureRequest, images: Images) -> Iterator[Arrival]:
     """The stack that most tests share, with the sample handbook. A test that changes it puts it back."""
     with deployed(request.config.getoption("--project"), images=images) as stack:
+        request.config.stash[SHARED] = stack
         began = time.monotonic()
         up_s = stack.up()
         heard = first_cited_answer(stack)
         yield Arrival(stack, up_s, time.monotonic() - began, heard)
+
+
+@pytest.fixture(scope="module")
+def shared_stack_frozen(request: pytest.FixtureRequest) -> Iterator[None]:
+    """For a module with a stack of its own: meanwhile the shared one, where there is one, takes no processor time."""
+    shared = request.config.stash.get(SHARED, None)
+    if shared:
+        shared.compose("pause")
+    yield
+    if shared:
+        shared.compose("unpause")
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from tests.stack import FAST, HANDBOOK, MODEL, SLOW
 
 Images = Literal["stand-in", "real"]
 
-ONE_SHOTS = ("check-settings", "prepare", "provision", "ollama-pull")
+ONE_SHOTS = ("check-settings", "prepare", "provision", "ollama-pull", "open-webui-first")
 """What ends with 0 and stays ended."""
 
 PIPELINES_IMAGE = "ragline-test/pipelines:checkout"
