@@ -93,8 +93,9 @@ class ModelDirectory:
         for name in self._candidates(provider):
             wanted = self._set_up.get(name, "")
             for ref in await self._models(name):
-                if wanted in ("", ref.model):
-                    return ref
+                # Ollama lists a model that is named without a tag as `:latest`.
+                if wanted in ("", ref.model, ref.model.removesuffix(":latest")):
+                    return ModelRef(name, wanted or ref.model)
         return None
 
     async def _models(self, provider: str) -> Sequence[ModelRef]:

@@ -78,6 +78,14 @@ async def test_auto_takes_the_first_provider_that_answers_and_has_a_model() -> N
     assert named == "ollama/b"
 
 
+async def test_auto_finds_a_model_that_is_named_without_its_tag() -> None:
+    extractive = ("extractive", Having("quotes"))
+    named = await _default(("ollama", Having("a:1b", "b:latest")), extractive, default="auto", default_model="b")
+    assert named == "ollama/b"
+    other = await _default(("ollama", Having("a:1b", "b:latest")), extractive, default="auto", default_model="a")
+    assert other == "extractive/quotes"
+
+
 async def test_nobody_having_a_model_is_said() -> None:
     with pytest.raises(ModelUnavailable, match="LLM_PROVIDER"):
         await _default(("ollama", Having(up=False)), default="auto")
