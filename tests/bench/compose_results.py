@@ -37,6 +37,8 @@ class Profile:
     rest_s: float
     load_s: float
     measured: Measured
+    by_model: int
+    """Answers of the model itself: quotes would cost less."""
     services: Sequence[Service]
     volumes_mb: Mapping[str, float]
     image_mb: float

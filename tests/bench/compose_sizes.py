@@ -27,7 +27,7 @@ from pipelines.errors import SetupFailed
 from tests.bench.compose_results import Profile, Service
 from tests.bench.compose_tables import LLAMA_1B, of_answers, of_disk, of_services
 from tests.bench.figures import write_figures
-from tests.bench.ingest_bars import Bar, at_most
+from tests.bench.ingest_bars import Bar, at_most, exactly
 from tests.bench.ingest_tables import of_bars
 from tests.bench.load import Measured, Target, load
 from tests.compose.cgroups import Counted, counted
@@ -35,9 +35,9 @@ from tests.compose.conftest import first_cited_answer
 from tests.compose.containers import Container
 from tests.compose.deployment import ONE_SHOTS, PIPELINES_IMAGE, Deployment, deployed
 from tests.compose.docker import docker
+from tests.compose.inside import Inside
 from tests.stack import MODEL
 
-PROFILES: dict[str, tuple[str, ...]] = {"docker-compose.yml": (), "with compose/minimal.yml": ("minimal",)}
 WRITES = "mock-ttft1000-itl29-len100"
 READERS = 8
 SETTLE_S = 20.0
@@ -64,12 +64,25 @@ class Extent:
 
     arrivals: int
     rest_s: float
-    answers: int
+    rounds: int
+    """So often as many answers as the model gives at once; one takes it 3.9 seconds."""
 
 
-WHOLE = Extent(arrivals=3, rest_s=60, answers=READERS * 13)
-"""An answer takes four seconds and a little: thirteen of a reader are a minute."""
-QUICK = Extent(arrivals=1, rest_s=5, answers=READERS * 2)
+WHOLE = Extent(arrivals=3, rest_s=60, rounds=16)
+QUICK = Extent(arrivals=1, rest_s=5, rounds=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One way to start the stack."""
+
+    name: str
+    overlays: tuple[str, ...]
+    at_once: int
+    """How many answers the model gives at the same time; further readers wait."""
+
+
+KINDS = (Kind("docker-compose.yml", (), READERS), Kind("with compose/minimal.yml", ("minimal",), 1))
 
 
 def main() -> None:
@@ -77,7 +90,7 @@ def main() -> None:
     arguments = _arguments()
     extent = QUICK if arguments.quick else WHOLE
     started = time.perf_counter()
-    profiles = [_profile(name, overlays, extent) for name, overlays in PROFILES.items()]
+    profiles = [_profile(kind, extent) for kind in KINDS]
     for profile in profiles:
         console.print(of_services(profile))
         console.print(of_disk(profile))
@@ -99,13 +112,19 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _profile(name: str, overlays: tuple[str, ...], extent: Extent) -> Profile:
+def _profile(kind: Kind, extent: Extent) -> Profile:
     arrivals: list[tuple[float, float]] = []
     while True:
-        with deployed("ragline-bench", overlays=overlays, OLLAMA_MODEL=WRITES, LLM_CHOICES="") as stack:
+        with deployed(
+            "ragline-bench",
+            overlays=kind.overlays,
+            OLLAMA_MODEL=WRITES,
+            LLM_CHOICES="",
+            OLLAMA_NUM_PARALLEL=str(kind.at_once),
+        ) as stack:
             arrivals.append(_arrive(stack))
             if len(arrivals) == extent.arrivals:
-                return _measured(name, stack, extent, arrivals)
+                return _measured(kind, stack, extent, arrivals)
 
 
 def _arrive(stack: Deployment) -> tuple[float, float]:
@@ -117,24 +136,28 @@ def _arrive(stack: Deployment) -> tuple[float, float]:
     return up_s, time.monotonic() - began
 
 
-def _measured(name: str, stack: Deployment, extent: Extent, arrivals: list[tuple[float, float]]) -> Profile:
+def _measured(kind: Kind, stack: Deployment, extent: Extent, arrivals: list[tuple[float, float]]) -> Profile:
     time.sleep(SETTLE_S if extent is WHOLE else 0)  # documents have been read; what follows them ends too
     staying = [one for one in stack.containers() if one.service not in ONE_SHOTS]
     before = _now(staying)
     time.sleep(extent.rest_s)
     rest = _now(staying)
     began = time.monotonic()
-    with _watched(staying) as watch:
-        measured = _ask(stack, extent.answers)
+    with stack.admin() as admin, _watched(staying) as watch:
+        inside = Inside(stack, admin, admin)
+        earlier = inside.models()["completed"]
+        measured = _ask(stack, admin.token, extent.rounds * kind.at_once)
+        by_model = inside.models()["completed"] - earlier
     load_s, after = time.monotonic() - began, _now(staying)
     return Profile(
-        name=name,
-        model=WRITES,
+        name=kind.name,
+        model=f"{WRITES}, {kind.at_once} at once",
         up_s=[up_s for up_s, _ in arrivals],
         answer_s=[answer_s for _, answer_s in arrivals],
         rest_s=extent.rest_s,
         load_s=load_s,
         measured=measured,
+        by_model=by_model,
         services=[
             Service(
                 name=one.service,
@@ -184,7 +207,7 @@ def _watched(containers: list[Container]) -> Iterator[_Watch]:
         thread.join()
 
 
-def _ask(stack: Deployment, answers: int) -> Measured:
+def _ask(stack: Deployment, token: str, answers: int) -> Measured:
     numbers = count(1)
 
     def body(number: int) -> dict[str, Any]:
@@ -192,16 +215,15 @@ def _ask(stack: Deployment, answers: int) -> Measured:
         content = f"{QUESTIONS[number % len(QUESTIONS)]} I ask for the {next(numbers)}th time."
         return {"model": MODEL, "messages": [{"role": "user", "content": content}], "stream": True}
 
-    with stack.admin() as admin:
-        target = Target(
-            name="through Open WebUI",
-            url=f"{stack.open_webui_url}/api/chat/completions",
-            body=body,
-            headers={"Authorization": f"Bearer {admin.token}"},
-            first_token=lambda line: b'"delta":{"content":"' in line,
-            last=lambda line: line.startswith(b"data: [DONE]"),
-        )
-        return asyncio.run(load(target, readers=READERS, answers=answers))
+    target = Target(
+        name="through Open WebUI",
+        url=f"{stack.open_webui_url}/api/chat/completions",
+        body=body,
+        headers={"Authorization": f"Bearer {token}"},
+        first_token=lambda line: b'"delta":{"content":"' in line,
+        last=lambda line: line.startswith(b"data: [DONE]"),
+    )
+    return asyncio.run(load(target, readers=READERS, answers=answers))
 
 
 def _volumes(project: str) -> dict[str, float]:
@@ -222,6 +244,7 @@ def _bars(profiles: list[Profile]) -> list[Bar]:
         *(at_most(f"first cited answer, {each.name}", each.first_answer_s, FIRST_ANSWER_S, "s") for each in profiles),
         at_most("all limits of the minimal profile", minimal.limits_mb, MINIMAL_MB, "MB"),
         *(at_most(f"killed for memory, {each.name}", float(each.oom_kills), 0.0, "") for each in profiles),
+        *(exactly(f"answers of the model, {each.name}", each.by_model, each.measured.answers) for each in profiles),
         *(at_most(f"answers that failed, {each.name}", float(each.measured.failures), 0.0, "") for each in profiles),
     ]
 
