@@ -47,11 +47,12 @@ class Inside:
         """What there is now."""
         admin = Desk(f"{self.stack.open_webui_url}/api/v1", self.admin.token)
         reader = Desk(f"{self.stack.open_webui_url}/api/v1", self.reader.token)
+        seen = self._see("all")
         chats = [chat["id"] for chat in reader.call("GET", "/chats/list")]
         return Kept(
-            documents={origin: each["hash"] for origin, each in self.documents().items()},
-            vectors=self._see("vectors"),
-            objects=self.objects(),
+            documents={origin: each["hash"] for origin, each in seen["documents"].items()},
+            vectors=seen["vectors"],
+            objects=seen["objects"],
             users=frozenset(user["id"] for user in admin.call("GET", "/users/")["users"]),
             chats={chat: reader.call("GET", f"/chats/{chat}")["chat"] for chat in chats},
             functions=frozenset(function["id"] for function in admin.call("GET", "/functions/")),

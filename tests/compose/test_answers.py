@@ -145,7 +145,7 @@ def test_the_owner_opens_the_editor_and_finds_the_workflows(stack: Deployment, c
         page.keyboard.press("Enter")
         page.wait_for_url(re.compile("/(home|workflow|projects)"))
         page.goto(f"/workflow/{answering['id']}")
-        expect(page.get_by_role("heading", name="The way from a question to an answer")).to_be_visible()
+        expect(page.get_by_role("heading", name="2 Passages")).to_be_visible()
         expect(page.get_by_role("button", name="Published")).to_be_visible()
 
 

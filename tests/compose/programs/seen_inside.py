@@ -1,6 +1,6 @@
 """What the parts that publish no port hold, by the vendors' own clients: runs inside the container of pipelines.
 
-seen_inside documents | add <name> < content | sync | objects | vectors | get <url>
+seen_inside all | documents | objects | vectors | sync | get <url> | add <name> < content
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ def main() -> None:
     """Run one command, and print what came of it as JSON."""
     command, *arguments = sys.argv[1:]
     print(json.dumps({"add": add, "get": get}[command](*arguments) if arguments else COMMANDS[command]()))
+
+
+def everything() -> dict[str, Any]:
+    """Documents, objects and vectors, for one start of a process."""
+    return {"documents": documents(), "objects": objects(), "vectors": vectors()}
 
 
 def documents() -> dict[str, dict[str, str]]:
@@ -80,7 +85,7 @@ def _client() -> Any:
     return DocumentsClient(ENVIRONMENT["PIPELINES_URL"], key=ENVIRONMENT["INTERNAL_API_KEY"])
 
 
-COMMANDS = {"documents": documents, "sync": sync, "objects": objects, "vectors": vectors}
+COMMANDS = {"all": everything, "documents": documents, "sync": sync, "objects": objects, "vectors": vectors}
 
 if __name__ == "__main__":
     main()
