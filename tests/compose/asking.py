@@ -26,12 +26,13 @@ Part = Literal["status", "source", "text", "usage", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """How one question ended. `words` are the answer's, or what the reader was told instead."""
+    """How one question ended. `words` are the answer's, or what the reader was told instead; `by` names the model."""
 
     end: End
     words: str
     began: float
     seconds: float
+    by: str = ""
 
 
 @dataclass(slots=True)
@@ -72,7 +73,7 @@ def ask_once(reader: OpenWebUI, question: str, *, model: str = MODEL) -> Told:
     except SetupFailed as refused:
         end = "unreachable" if isinstance(refused.__cause__, httpx.TransportError) else "told"
         words = refused.message
-    return Told(end, words, began, time.monotonic() - began)
+    return Told(end, words, began, time.monotonic() - began, str(heard.usage.get("answered_by", "")))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 import ollama
 from aiohttp import web
@@ -17,6 +18,7 @@ from tests.models.pull import Fault, Library
 from tests.models.server import ModelServer
 
 PORT = 11434
+PULLED = Path("/root/.ollama/pulled")
 
 
 class _Variables(BaseSettings):
@@ -37,7 +39,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.command == "serve":
         variables = _Variables()
-        app = ModelServer(variables.num_parallel, library=Library(fault=variables.pull_fault)).app()
+        library = Library(file=PULLED, fault=variables.pull_fault)
+        app = ModelServer(variables.num_parallel, library=library).app()
         web.run_app(app, host="0.0.0.0", port=PORT, access_log=None, handler_cancellation=True)  # noqa: S104
         return 0
     try:
