@@ -21,6 +21,8 @@ fi
 
 if ! docker info >/dev/null 2>&1; then
   echo "Starting Docker"
+  # one that was killed leaves its mark, and the next would take a process of that number, or what is left of it, for it
+  ps -C dockerd,containerd -o stat= | grep -qv '^Z' || rm -f /var/run/docker.pid /var/run/docker/containerd/containerd.pid
   setsid nohup dockerd >"$state/logs/dockerd.log" 2>&1 </dev/null &
   for _ in $(seq 120); do
     docker info >/dev/null 2>&1 && break
