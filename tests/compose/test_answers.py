@@ -74,10 +74,7 @@ def test_in_a_browser_the_answer_grows_and_its_citation_opens(
         tab.choose(slow)
         tab.ask("How many days of annual leave may I carry over?")
         expect(tab.status).to_have_text(re.compile(r"Found \d+ passages in"))
-        lengths: list[int] = []
-        while not tab.finished.is_visible():
-            lengths.append(len(tab.answer.inner_text()))
-            tab.page.wait_for_timeout(200)
+        lengths = tab.lengths()
         assert lengths == sorted(lengths)
         assert len(set(lengths)) > 2  # a browser on a busy machine paints many words at once
 

@@ -154,10 +154,7 @@ def test_in_a_browser_the_answer_grows_through_the_proxy(
         tab.choose(slow)
         tab.ask("How many days of annual leave may I carry over?")
         expect(tab.status).to_have_text(re.compile(r"Found \d+ passages in"))
-        lengths: list[int] = []
-        while not tab.finished.is_visible():
-            lengths.append(len(tab.answer.inner_text()))
-            tab.page.wait_for_timeout(200)
+        lengths = tab.lengths()
         assert lengths == sorted(lengths)
         assert len(set(lengths)) > 3
         tab.citation("annual-leave.md").click()

@@ -163,6 +163,14 @@ class ChatTab:
         """The newest status line; pressing it shows all of them."""
         return self.page.get_by_role("button", name="Toggle status history").last
 
+    def lengths(self) -> list[int]:
+        """How long the newest answer is, looked at five times a second until it has ended."""
+        seen: list[int] = []
+        while not self.finished.is_visible():
+            seen.append(len(self.answer.inner_text()))
+            self.page.wait_for_timeout(200)
+        return seen
+
     @property
     def finished(self) -> Locator:
         """What is shown only when the newest answer has ended."""

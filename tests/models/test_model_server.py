@@ -11,23 +11,10 @@ import ollama
 import openai
 import pytest
 
-from tests.models import ModelServer, running_model_server
+from tests.models import ModelServer
 from tests.models.script import LISTED
 
 ASK = [{"role": "user", "content": "How much leave do I have?"}]
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[ModelServer]:
-    async with running_model_server() as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server: ModelServer) -> AsyncIterator[ollama.AsyncClient]:
-    client = ollama.AsyncClient(host=server.url)
-    yield client
-    await client.close()  # type: ignore[no-untyped-call]  # not annotated in ollama 0.6.3
 
 
 @pytest.fixture

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import ollama
 import pytest
 
-from tests.models import ModelServer, running_model_server
+from tests.models import ModelServer
 from tests.models.pull import UNKNOWN, Library
 from tests.models.script import LISTED
 
 MODEL = "mock-ttft0-itl0-len5"
 ASK = [{"role": "user", "content": "How much leave do I have?"}]
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[ModelServer]:
-    async with running_model_server() as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server: ModelServer) -> AsyncIterator[ollama.AsyncClient]:
-    client = ollama.AsyncClient(host=server.url)
-    yield client
-    await client.close()  # type: ignore[no-untyped-call]  # not annotated in ollama 0.6.3
 
 
 async def said_of(client: ollama.AsyncClient, model: str) -> list[ollama.ProgressResponse]:

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from pipelines.domain import EVERYONE, DocumentRecord, Grant, group_scope, user_scope
-from pipelines.errors import InvalidRequest, SetupFailed, StoreUnavailable, UnknownDocument
+from pipelines.errors import InvalidRequest, StoreUnavailable, UnknownDocument
 from pipelines.ingest.fetch import document_id
-from pipelines.stores.postgres import migrate, open_database
+from pipelines.stores.postgres import open_database
 from pipelines.stores.registry import Registry
 from pipelines.stores.registry_rows import Finished, GrantedBy, Listing
 
@@ -368,52 +368,6 @@ def test_an_id_of_no_document_is_said_so(registry: Registry, document_id: str) -
         assert row is None
 
 
-def test_migrations_are_applied_once_even_by_two_at_a_time(registry_url: str) -> None:
-    applied: list[list[str]] = []
-
-    def run() -> None:
-        with psycopg.connect(registry_url, autocommit=True) as connection:
-            applied.append(migrate(connection))
-
-    threads = [threading.Thread(target=run) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    first, second, all_of_them = sorted(applied, key=len)
-    assert (first, second) == ([], [])
-    assert all_of_them == sorted(set(all_of_them)) != []
-
-
-def test_a_registry_of_a_newer_version_is_refused(registry: Registry, registry_url: str) -> None:
-    with psycopg.connect(registry_url, autocommit=True) as connection:
-        connection.execute("INSERT INTO migration VALUES ('999_future.sql', now())")
-    with pytest.raises(SetupFailed, match="newer version"):
-        open_database(registry_url, connections=1)
-
-
-def test_a_registry_that_does_not_answer_is_one_sentence() -> None:
-    with pytest.raises(SetupFailed, match="check REGISTRY_URL"):
-        open_database("postgresql://ragline:x@127.0.0.1:1/ragline", connections=1)
-
-
-def test_one_process_at_a_time_is_at_a_thing_and_a_lost_one_is_at_nothing(
-    registry: Registry, registry_url: str
-) -> None:
-    with psycopg.connect(registry_url, autocommit=True) as other:
-        lost = Registry(open_database(registry_url, connections=1))
-        with pytest.raises(StoreUnavailable), lost.alone("a thing") as alone:
-            assert alone
-            with registry.alone("a thing", wait_s=0) as refused, registry.alone("another", wait_s=0) as apart:
-                assert (refused, apart) == (False, True)
-            other.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> 0")
-            with registry.alone("a thing", wait_s=5) as got:
-                assert got
-        lost.close()
-    with registry.alone("a thing", wait_s=0) as again:
-        assert again
-
-
 def test_whoever_has_the_turn_of_a_document_keeps_others_from_it_before_there_is_one(registry: Registry) -> None:
     listing = a_listing()
     seen: list[bool] = []
@@ -440,11 +394,3 @@ def test_documents_published_meanwhile_are_not_read_again(registry: Registry) ->
     assert registry.counts() == {"queued": 1, "ready": 1}
     registry.forget_lost("g1", seen)
     assert registry.indexed("g1") == {listings[1].id: "hash of v1"}
-
-
-def test_a_machine_that_is_gone_keeps_its_locks_for_half_a_minute_and_not_for_hours(registry_url: str) -> None:
-    database = open_database(registry_url, connections=1)
-    with database.connection() as connection:
-        shown = [connection.execute(f"SHOW {name}").fetchone() for name in ("tcp_keepalives_idle", "tcp_user_timeout")]
-    database.close()
-    assert [next(iter(row.values())) for row in shown if row] == ["10", "30000"]
